@@ -1,0 +1,5 @@
+"""``python -m bitstation`` is the command ``bitstation``."""
+
+from bitstation.cli.main import main
+
+raise SystemExit(main())

@@ -1,0 +1,161 @@
+"""Progress as one stream of frozen events; every display, log and number is a listener.
+
+``run_id`` names one run of the engine (later the idempotency key of its report to HQ), ``seq``
+counts its events from 0, ``at_s`` is monotonic time in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=True, gc=False):
+    """Envelope of every event."""
+
+    run_id: str
+    seq: int
+    at_s: float
+    tool_id: str
+
+
+class RunStarted(Event, frozen=True, kw_only=True):
+    """An update, repair or rollback of a tool begins; versions carry no ``v``."""
+
+    command: str
+    from_version: str | None
+    to_version: str
+    manifest_hash: str
+    source: str = ""
+    resumed: bool = False
+
+
+class UnsignedAllowed(Event, frozen=True, kw_only=True):
+    """The release carries no signature and was allowed."""
+
+    version: str
+
+
+class GuardLowered(Event, frozen=True, kw_only=True):
+    """A switch that lowers the guard was used: legacy, allow-downgrade."""
+
+    switch: str
+    detail: str = ""
+
+
+class PhaseChanged(Event, frozen=True, kw_only=True):
+    """Work of another kind begins: prove, fetch, reuse, verify, activate, collect, mend."""
+
+    phase: str
+    total_bytes: int = 0
+    total_files: int = 0
+
+
+class PlanReady(Event, frozen=True, kw_only=True):
+    """What is going to happen, before the first byte."""
+
+    download_files: int
+    unchanged_files: int
+    delete_files: int
+    download_bytes: int
+    reuse_bytes: int
+    total_bytes: int
+    write_bytes: int
+
+
+class TransferProgress(Event, frozen=True, kw_only=True):
+    """Bytes of the phase that are done; sent as blocks arrive."""
+
+    phase: str
+    done_bytes: int
+    source: str = ""
+
+
+class BodyReceived(Event, frozen=True, kw_only=True):
+    """Body bytes received from a source for one file, also when they were later dropped."""
+
+    source: str
+    body_bytes: int
+
+
+class EntryPlaced(Event, frozen=True, kw_only=True):
+    """A file of the release is complete in staging: ``how`` is fetched, copied, linked, cloned,
+    or kept (it was complete in a staging area that an interrupted run left)."""
+
+    path: str
+    size_bytes: int
+    how: str
+    source: str = ""
+
+
+class EntryVerified(Event, frozen=True, kw_only=True):
+    """A file is proved; ``by_hash`` when its bytes were hashed in this run, else by the ledger."""
+
+    path: str
+    by_hash: bool
+
+
+class IntegrityFailed(Event, frozen=True, kw_only=True):
+    """Bytes were not what they should be; ``healed`` when they are fetched again."""
+
+    path: str
+    source: str
+    healed: bool
+
+
+class SourceFailed(Event, frozen=True, kw_only=True):
+    """A request failed and is tried again."""
+
+    source: str
+    code: str
+    attempt: int
+
+
+class ReleaseActivated(Event, frozen=True, kw_only=True):
+    """The pointer names this release now."""
+
+    version: str
+    manifest_hash: str
+    deleted_files: int
+
+
+class ReleaseKept(Event, frozen=True, kw_only=True):
+    """An earlier release stays for rollback."""
+
+    version: str
+
+
+class ReleaseRetired(Event, frozen=True, kw_only=True):
+    """An earlier release was removed; unlisted files were set aside or deleted by policy."""
+
+    version: str
+    set_aside: int
+    destroyed: int
+    folder: str = ""
+
+
+class RetireDeferred(Event, frozen=True, kw_only=True):
+    """An earlier release stays for now: ``why`` is asked (policy manual) or in-use."""
+
+    version: str
+    why: str
+    files: int = 0
+
+
+class FilesCarried(Event, frozen=True, kw_only=True):
+    """Unlisted files matching ignore_globs were copied into the new release."""
+
+    files: int
+    size_bytes: int
+
+
+class RunFinished(Event, frozen=True, kw_only=True):
+    """The last event: ``outcome`` is done, nothing-to-do or an error code."""
+
+    outcome: str
+    activated: bool
+    seconds: float
+
+
+Listener = Callable[[Event], None]

@@ -1,0 +1,313 @@
+"""One exception tree: stable codes, exit codes, and words that can be translated.
+
+Every class states its message and hint as templates over its named fields, so that a raise site
+gives facts only, programs read ``code`` and ``fields``, and people read their own language.
+``exit_code`` follows the table of the command line's contract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+
+def _same(text: str) -> str:
+    return text
+
+
+class BitStationError(Exception):
+    """Root of every error this package raises on purpose; ``fields`` fill the templates."""
+
+    code: ClassVar[str] = "unexpected"
+    exit_code: ClassVar[int] = 1
+    retryable: ClassVar[bool] = False
+    message: ClassVar[str] = "{detail}"
+    hint: ClassVar[str] = ""
+
+    def __init__(self, **fields: object) -> None:
+        self.fields = fields
+        super().__init__(self.text())
+
+    def text(self, translate: Callable[[str], str] = _same) -> str:
+        """What failed, on which object, expected against actual."""
+        return translate(self.message).format_map(_Named(self.fields))
+
+    def advice(self, translate: Callable[[str], str] = _same) -> str:
+        """What the reader can do about it; empty where there is nothing to say."""
+        return translate(self.hint).format_map(_Named(self.fields)) if self.hint else ""
+
+
+class _Named(dict[str, object]):
+    """Template fields; an absent one shows as its name, for a message must never fail to print."""
+
+    def __missing__(self, key: str) -> str:
+        return "{" + key + "}"
+
+
+# --- the caller asked for something that cannot be -------------------------------------------
+
+
+class UsageError(BitStationError):
+    code = "usage"
+    exit_code = 2
+
+
+class MissingExtra(UsageError):
+    code = "missing-extra"
+    message = "{command} needs packages that are not installed: {detail}"
+    hint = "install them with: pip install 'bitstation[{extra}]'"
+
+
+# --- what a publisher or a source says is not well formed ------------------------------------
+
+
+class ManifestError(BitStationError):
+    """A manifest, catalog, tool.json or wire document breaks its rules; ``faults`` lists each."""
+
+    code = "manifest-invalid"
+    exit_code = 30
+    message = "{what} is not valid: {detail}"
+    hint = "ask the publisher for a release made by 'bitstation manifest'; nothing was changed"
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Every fault that was found, at most 1,000."""
+        found = self.fields.get("faults")
+        return tuple(found) if isinstance(found, list) else (str(self),)
+
+    @classmethod
+    def of(cls, what: str, faults: list[str]) -> ManifestError:
+        """Name every fault at once; a hostile document cannot make the message endless."""
+        shown = "; ".join(fault[:300] for fault in faults[:20])
+        if len(faults) > 20:
+            shown += f"; and {len(faults) - 20} more"
+        return cls(what=what, detail=shown, faults=faults[:1000])
+
+
+class UnsafePathError(ManifestError):
+    code = "path-unsafe"
+    message = "path {path!r} is not allowed in a release: {detail}"
+
+
+class ManifestHashMismatch(ManifestError):
+    code = "manifest-hash-mismatch"
+    message = "{what} states manifest_hash {stated} but its content gives {computed}"
+    hint = "the manifest was edited after it was made; --legacy imports it under its true hash"
+
+
+class ToolFolderInvalid(ManifestError):
+    code = "tool-invalid"
+    message = "{what} cannot be released: {detail}"
+    hint = "mend what is named and run 'bitstation validate' again"
+
+
+# --- somebody is not allowed to decide this --------------------------------------------------
+
+
+class TrustError(BitStationError):
+    code = "trust"
+    exit_code = 31
+
+
+class DowngradeRefused(TrustError):
+    code = "downgrade-refused"
+    message = "{tool_id} {version} is older than the installed {installed}"
+    hint = "'bitstation rollback' is the way back; --allow-downgrade installs it all the same"
+
+
+class ReleaseConflict(TrustError):
+    code = "release-conflict"
+    message = "{tool_id} {version} exists with manifest_hash {known}; this one has {offered}"
+    hint = "a version never changes: publish the new content under a new version"
+
+
+class UnexpectedRelease(TrustError):
+    code = "unexpected-release"
+    message = "asked {source} for {wanted}, was given {given}"
+    hint = "the source is wrong or lies; nothing was changed"
+
+
+class TokenRefused(TrustError):
+    code = "token-refused"
+    message = "HQ at {source} refused: {detail}"
+    hint = "give the token HQ wrote at its first start, by --token-file or BITSTATION_TOKEN_FILE"
+
+
+class PublishRefused(TrustError):
+    """HQ does not take what it was given; ``detail`` is HQ's own word."""
+
+    code = "publish-refused"
+    message = "{source} refused: {detail}"
+
+
+# --- bytes are not what they should be -------------------------------------------------------
+
+
+class IntegrityError(BitStationError):
+    code = "integrity"
+    exit_code = 30
+    message = "{what}: expected {expected}, found {actual}"
+    hint = "nothing was activated; try again, or another source"
+
+
+class DigestMismatch(IntegrityError):
+    code = "digest-mismatch"
+    message = "{path} from {source}: expected SHA-256 {expected}, received {actual}"
+
+
+class PackageInvalid(IntegrityError):
+    code = "package-invalid"
+    message = "package {package} is not valid: {detail}"
+    hint = "make it again with 'bitstation pack', or copy it again; nothing was changed"
+
+
+class ReleaseDamaged(IntegrityError):
+    code = "release-damaged"
+    message = "{count} files of {tool_id} {version} are not what its manifest says: {detail}"
+    hint = "'bitstation repair {tool_id}' mends them"
+
+
+class ReleaseIncomplete(IntegrityError):
+    code = "release-incomplete"
+    message = "{tool_id} {version} cannot be committed: HQ still lacks {count} of its blobs"
+    hint = "run the same publish command again: it sends what is lacking"
+
+
+class FileChanged(IntegrityError):
+    code = "file-changed"
+    message = "{path} changed while it was being read"
+    hint = "let whatever writes to it finish, then run again"
+
+
+# --- a place to get bytes from does not give them --------------------------------------------
+
+
+class SourceError(BitStationError):
+    code = "source"
+    exit_code = 40
+    retryable = True
+    message = "{source}: {detail}"
+    hint = "check that the source is running and reachable, then run again: nothing is lost"
+
+
+class SourceUnreachable(SourceError):
+    code = "source-unreachable"
+    message = "cannot reach {source}: {detail}"
+
+
+class SourceBroken(SourceError):
+    """The source answered something that the protocol does not allow."""
+
+    code = "source-broken"
+    message = "{source} answered wrongly: {detail}"
+
+
+class RedirectRefused(SourceError):
+    code = "redirect-refused"
+    retryable = False
+    message = "{source} redirects to {location}, another host or scheme"
+    hint = "a worker asks only the hosts it was told of; give the final address"
+
+
+class NotFound(SourceError):
+    code = "not-found"
+    retryable = False
+    message = "{source} does not have {what}"
+    hint = "'bitstation list' shows what is offered"
+
+
+class TlsError(SourceError):
+    code = "tls"
+    exit_code = 41
+    retryable = False
+    message = "no trusted connection to {source}: {detail}"
+    hint = "name your organisation's certificate in SSL_CERT_FILE"
+
+
+# --- this machine's disk ---------------------------------------------------------------------
+
+
+class StoreError(BitStationError):
+    code = "store"
+    message = "{path}: {detail}"
+
+
+class DiskFull(StoreError):
+    code = "disk-full"
+    exit_code = 50
+    retryable = True
+    message = "not enough space at {path}: {needed_bytes} bytes needed, {free_bytes} free"
+    hint = "free some space and run again: what is already here is kept"
+
+
+class VolumeUnfit(StoreError):
+    code = "volume-unfit"
+    exit_code = 50
+    message = "{path} cannot be stored on this volume: {detail}"
+    hint = "use a tools root with a shorter path, or on another volume"
+
+
+class PermissionRefused(StoreError):
+    code = "permission"
+    exit_code = 51
+    message = "not allowed to write {path}: {detail}"
+    hint = "check who owns the folder and whether the volume is read-only"
+
+
+class StoreLocked(StoreError):
+    code = "locked"
+    exit_code = 75
+    retryable = True
+    message = "{path} is in use by another run: {holder}"
+    hint = "wait until it ends, or end it"
+
+
+class UploadOffset(StoreError):
+    code = "upload-offset"
+    exit_code = 40
+    retryable = True
+    message = "the upload of blob {sha256} goes on at byte {expected}, not at {offset}"
+    hint = "ask the session how much was received, and go on from there"
+
+
+class StoreCorrupt(StoreError):
+    code = "store-corrupt"
+    exit_code = 30
+    message = "{path} is damaged: {detail}"
+
+
+# --- the installed tool ----------------------------------------------------------------------
+
+
+class InstallError(BitStationError):
+    code = "install"
+
+
+class NoInstallation(InstallError):
+    code = "no-installation"
+    exit_code = 21
+    message = "{tool_id} is not installed in {root}"
+    hint = "'bitstation update {tool_id}' installs it"
+
+
+class NoSuchRelease(InstallError):
+    code = "no-such-release"
+    exit_code = 21
+    message = "{tool_id} {version} is not kept on this machine; kept: {kept}"
+    hint = "'bitstation update {tool_id} --version {version}' fetches it"
+
+
+class FileInUse(InstallError):
+    code = "file-in-use"
+    exit_code = 52
+    retryable = True
+    message = "{path} is in use by another program: {detail}"
+    hint = "close the tool (and windows open in its folder), then run again"
+
+
+class UpdateCancelled(BitStationError):
+    code = "cancelled"
+    exit_code = 130
+    retryable = True
+    message = "stopped before anything was activated"
+    hint = "run the same command again to go on from here"

@@ -1,0 +1,167 @@
+"""Linux and macOS."""
+
+from __future__ import annotations
+
+import sys
+
+if sys.platform != "win32":
+    import ctypes
+    import errno
+    import fcntl
+    import os
+    import stat
+    from functools import cache, lru_cache
+    from pathlib import Path
+
+    from bitstation.host.facts import StatFacts
+
+    _FICLONE = 0x40049409
+    _SYNC_FILE_RANGE_WRITE = 2
+
+    class FileLock:
+        """Advisory lock that the system drops when its holder ends, however it ends."""
+
+        def __init__(self, path: Path) -> None:
+            self._path = path
+            self._fd = -1
+
+        def acquire(self) -> bool:
+            """Take the lock; False when another holds it."""
+            while True:
+                fd = os.open(
+                    self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+                )
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError as error:
+                    os.close(fd)
+                    if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                        return False
+                    raise
+                if self._still_names(fd):
+                    self._fd = fd
+                    return True
+                # The last holder removed the file between our open and our lock.
+                os.close(fd)
+
+        def _still_names(self, fd: int) -> bool:
+            try:
+                return os.path.samestat(os.fstat(fd), os.stat(self._path))
+            except FileNotFoundError:
+                return False
+
+        def write_holder(self, text: str) -> None:
+            """Leave a note for whoever finds the lock taken."""
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, text.encode("utf-8"), 0)
+
+        def read_holder(self) -> str:
+            """Note of the holder; empty when there is none."""
+            try:
+                return self._path.read_bytes()[:500].decode("utf-8", "replace")
+            except OSError:
+                return ""
+
+        def release(self) -> None:
+            """Give the lock back."""
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
+
+    def stat_facts(path: Path | int) -> StatFacts:
+        """Facts of a path (a link is not followed) or of an open file."""
+        found = os.fstat(path) if isinstance(path, int) else os.lstat(path)
+        return StatFacts(
+            _volume_id(found.st_dev, path),
+            found.st_ino,
+            found.st_size,
+            found.st_mtime_ns,
+            found.st_ctime_ns,
+            found.st_nlink,
+            stat.S_ISREG(found.st_mode),
+            bool(found.st_mode & 0o200),
+            bool(found.st_mode & 0o100),
+        )
+
+    _volumes: dict[int, int] = {}
+
+    def _volume_id(device: int, path: Path | int) -> int:
+        # Device numbers may be dealt anew at each boot; the file system's own id is not.
+        if device not in _volumes:
+            where = path if isinstance(path, int) else Path(path).parent
+            _volumes[device] = os.statvfs(where).f_fsid or device
+        return _volumes[device]
+
+    def is_link(path: Path) -> bool:
+        """Say whether the name itself is a link, so that what is below it lies elsewhere."""
+        return path.is_symlink()
+
+    def native_path(path: Path) -> Path:
+        """Form of an absolute path that the system takes at any length it supports."""
+        return path
+
+    @lru_cache(maxsize=64)
+    def path_limit(folder: Path) -> tuple[int, int]:
+        """Longest path and longest name that the volume takes, in bytes of UTF-8."""
+        return os.pathconf(folder, "PC_PATH_MAX") - 1, os.pathconf(folder, "PC_NAME_MAX")
+
+    def replace(source: Path, target: Path) -> None:
+        """Give ``target``'s name to ``source``; whoever looks sees the one or the other."""
+        os.replace(source, target)
+
+    def remove(path: Path) -> None:
+        """Remove a name; writable or not, the folder's permission decides."""
+        os.unlink(path)
+
+    def set_writable(path: Path, writable: bool) -> None:
+        """Set or clear the write permission of a file."""
+        mode = stat.S_IMODE(os.lstat(path).st_mode)
+        os.chmod(path, mode | 0o200 if writable else mode & ~0o222)
+
+    def set_executable(fd: int) -> None:
+        """Let everyone who may read an open file execute it."""
+        mode = stat.S_IMODE(os.fstat(fd).st_mode)
+        os.fchmod(fd, mode | ((mode & 0o444) >> 2))
+
+    def make_private(path: Path) -> None:
+        """Let only the owner read or write."""
+        os.chmod(path, 0o700 if path.is_dir() else 0o600)
+
+    def sync_dir(path: Path) -> None:
+        """Make the names in a folder durable."""
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def clone_file(source_fd: int, target_fd: int) -> bool:
+        """Share all blocks of one file with another (copy on write); False where it cannot."""
+        if sys.platform != "linux":
+            return False
+        try:
+            fcntl.ioctl(target_fd, _FICLONE, source_fd)
+        except OSError:
+            return False
+        return True
+
+    def preallocate(fd: int, size_bytes: int) -> None:
+        """Reserve space, so that a full disk shows before the bytes are fetched."""
+        if size_bytes and hasattr(os, "posix_fallocate"):
+            try:
+                os.posix_fallocate(fd, 0, size_bytes)
+            except OSError as error:
+                if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                    raise
+
+    @cache
+    def _sync_file_range() -> object:
+        return getattr(ctypes.CDLL(None, use_errno=True), "sync_file_range", None)
+
+    def start_writeback(fd: int, offset: int, length: int) -> None:
+        """Begin writing a span to the disk, so that the later sync finds little left to do."""
+        call = _sync_file_range() if sys.platform == "linux" else None
+        if call is not None:
+            call(  # type: ignore[operator]
+                fd, ctypes.c_int64(offset), ctypes.c_int64(length), _SYNC_FILE_RANGE_WRITE
+            )

@@ -1,0 +1,1 @@
+"""HQ: releases, requirements and blobs on the LAN, over HTTP."""

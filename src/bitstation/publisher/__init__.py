@@ -1,0 +1,1 @@
+"""A folder becomes a release: found, checked, listed, packed, proved."""

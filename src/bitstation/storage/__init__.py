@@ -1,0 +1,1 @@
+"""This machine's disk: durable writes, proofs, tool trees, journals, blob folders."""

@@ -1,0 +1,118 @@
+"""Every call that changes this machine's disk, in one class.
+
+Nothing else in the package mutates a file, so tests can stand in its place: to record each call,
+to fail any of them, or to stop the world after it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+from bitstation import host
+from bitstation.core.scopes import TEMPORARY_SUFFIX
+
+COPY_BLOCK_BYTES = 8 * 1024 * 1024
+
+
+class Disk:
+    """The mutating calls. All paths are absolute; OSError passes through untranslated."""
+
+    def make_dir(self, path: Path) -> None:
+        """Create a folder and its parents; an existing one is fine."""
+        path.mkdir(parents=True, exist_ok=True)
+
+    def write_file(self, path: Path, data: bytes, *, private: bool = False) -> None:
+        """Replace a file's whole content.
+
+        Crash: the earlier or the new content stands under the name, never a part; afterwards the
+        new content is durable. Source: write, fsync, rename, fsync of the folder (OSDI 14, ALICE).
+        """
+        temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
+        with self.open_new(temporary, truncate=True) as file:
+            if private:
+                host.make_private(temporary)
+            file.write(data)
+            self.sync_file(file)
+        self.replace(temporary, path)
+        self.sync_dir(path.parent)
+
+    def open_new(self, path: Path, *, truncate: bool = False) -> BinaryIO:
+        """Create a file for unbuffered writing; it must not exist unless ``truncate``."""
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+        flags |= os.O_TRUNC if truncate else os.O_EXCL
+        return os.fdopen(os.open(path, flags | getattr(os, "O_NOINHERIT", 0), 0o666), "wb", 0)
+
+    def open_append(self, path: Path) -> BinaryIO:
+        """Open a file for unbuffered appending, creating it if it is absent."""
+        return path.open("ab", buffering=0)
+
+    def write(self, file: BinaryIO, data: bytes | bytearray | memoryview) -> None:
+        """Write all of ``data`` at the file's position: the system may take less at a time."""
+        view = memoryview(data)
+        while view:
+            written = file.write(view)
+            view = view[written:]
+
+    def sync_file(self, file: BinaryIO) -> None:
+        """Make the content of an open file durable."""
+        os.fsync(file.fileno())
+
+    def sync_path(self, path: Path) -> None:
+        """Make the content of a closed file durable."""
+        # Windows flushes only through a handle that may write.
+        flags = os.O_RDWR if os.name == "nt" else os.O_RDONLY
+        fd = os.open(path, flags | getattr(os, "O_BINARY", 0))
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def sync_dir(self, path: Path) -> None:
+        """Make the names in a folder durable."""
+        host.sync_dir(path)
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Move a name over another, atomically, waiting out scanners on Windows."""
+        host.replace(source, target)
+
+    def link(self, source: Path, target: Path) -> None:
+        """Give a file a second name."""
+        os.link(source, target, follow_symlinks=False)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file's name; an absent one is fine."""
+        with contextlib.suppress(FileNotFoundError):
+            host.remove(path)
+
+    def remove_dir(self, path: Path) -> None:
+        """Remove an empty folder; an absent one is fine."""
+        with contextlib.suppress(FileNotFoundError):
+            path.rmdir()
+
+    def set_writable(self, path: Path, writable: bool) -> None:
+        """Set or clear the write permission of a file."""
+        host.set_writable(path, writable)
+
+    def remove_tree(self, path: Path) -> None:
+        """Remove a folder and all in it; links are removed, never followed. Absent is fine."""
+        for entry in _listed(path):
+            if entry.is_dir(follow_symlinks=False) and not host.is_link(Path(entry.path)):
+                self.remove_tree(Path(entry.path))
+            elif stat.S_ISDIR(entry.stat(follow_symlinks=False).st_mode):
+                self.remove_dir(Path(entry.path))
+            else:
+                self.remove(Path(entry.path))
+        self.remove_dir(path)
+
+
+def _listed(path: Path) -> Iterable[os.DirEntry[str]]:
+    try:
+        with os.scandir(path) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        return []

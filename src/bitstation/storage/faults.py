@@ -1,0 +1,50 @@
+"""Foreign disk errors become ours at this border; the cause is kept."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bitstation.errors import BitStationError, DiskFull, FileInUse, PermissionRefused, StoreError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+# Winerrors: 5 access denied, 32 and 33 sharing and lock violations, 112 disk full.
+_WIN_IN_USE = {32, 33}
+_WIN_FULL = {112, 39}
+
+
+@contextmanager
+def disk_errors(path: Path, needed_bytes: int = 0) -> Iterator[None]:
+    """Raise an OSError of the block as DiskFull, FileInUse, PermissionRefused or StoreError."""
+    try:
+        yield
+    except OSError as error:
+        raise translated(error, path, needed_bytes) from error
+
+
+def translated(error: OSError, path: Path, needed_bytes: int = 0) -> BitStationError:
+    """Our error for an OSError met at ``path``."""
+    where = str(error.filename or path)
+    win_error = getattr(error, "winerror", None)
+    detail = error.strerror or str(error)
+    if error.errno in _FULL or win_error in _WIN_FULL:
+        return DiskFull(path=where, needed_bytes=needed_bytes, free_bytes=free_bytes(path))
+    if win_error in _WIN_IN_USE or error.errno in (errno.EBUSY, errno.ETXTBSY):
+        return FileInUse(path=where, detail=detail)
+    if error.errno in _REFUSED:
+        return PermissionRefused(path=where, detail=detail)
+    return StoreError(path=where, detail=detail)
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes that this user may still write on the volume of a path, or of its nearest parent."""
+    for folder in (path, *path.parents):
+        try:
+            return shutil.disk_usage(folder).free
+        except OSError:
+            continue
+    return 0

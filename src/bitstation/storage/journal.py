@@ -1,0 +1,126 @@
+"""The journal of one run: append-only lines, so that recovery knows how far it came.
+
+Each line is a CRC-32 in hexadecimal, a space, and compact JSON. Reading ends at the first line
+that is torn or damaged: what follows it was never promised.
+"""
+
+from __future__ import annotations
+
+import binascii
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from bitstation.core.lifecycle import Step
+from bitstation.storage.durable import Disk
+
+MAX_JOURNAL_BYTES = 64 * 1024 * 1024
+
+
+class Begin(msgspec.Struct, frozen=True, tag="begin"):
+    """First record: which release is being put in place of which."""
+
+    run_id: str
+    version: str
+    manifest_hash: str
+    from_version: str | None
+
+
+class SegmentDone(msgspec.Struct, frozen=True, tag="done"):
+    """Segment ``segment`` of plan entry ``entry`` was written and its digest was right.
+
+    Not synced one by one: recovery believes it only after reading the bytes again.
+    """
+
+    entry: int
+    segment: int
+
+
+class StepBegun(msgspec.Struct, frozen=True, tag="step"):
+    """The run reached this step; durable before the work of the step begins."""
+
+    step: Step
+
+
+Record = Begin | SegmentDone | StepBegun
+
+
+class JournalFacts(msgspec.Struct):
+    """What a journal says."""
+
+    begin: Begin | None = None
+    step: Step | None = None
+    done: set[tuple[int, int]] = msgspec.field(default_factory=set)
+
+
+class Journal:
+    """Writer of the journal file of one tool."""
+
+    def __init__(self, path: Path, disk: Disk) -> None:
+        self._path = path
+        self._disk = disk
+        self._file: BinaryIO | None = None
+
+    def begin(self, record: Begin) -> None:
+        """Start a journal in place of any earlier one. Durable on return."""
+        self.close()
+        self._disk.write_file(self._path, _line(record) + _line(StepBegun(Step.STAGING)))
+
+    def append(self, record: Record, *, durable: bool = False) -> None:
+        """Add a record; with ``durable`` it is on the disk on return."""
+        if self._file is None:
+            self._file = self._disk.open_append(self._path)
+        self._disk.write(self._file, _line(record))
+        if durable:
+            self._disk.sync_file(self._file)
+
+    def close(self) -> None:
+        """Close the file; the journal stays."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def drop(self) -> None:
+        """Remove the journal: nothing is in progress any more."""
+        self.close()
+        self._disk.remove(self._path)
+
+
+def read_journal(path: Path) -> JournalFacts:
+    """Facts of a journal; empty ones when it is absent or its first line is damaged."""
+    facts = JournalFacts()
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_JOURNAL_BYTES)
+    except FileNotFoundError:
+        return facts
+    for line in data.split(b"\n")[:-1]:
+        record = _parsed(line)
+        match record:
+            case None:
+                break
+            case Begin():
+                facts.begin = record
+            case StepBegun():
+                facts.step = record.step
+            case SegmentDone():
+                facts.done.add((record.entry, record.segment))
+    if facts.begin is None:
+        return JournalFacts()
+    return facts
+
+
+def _line(record: Record) -> bytes:
+    body = msgspec.json.encode(record)
+    return b"%08x %s\n" % (binascii.crc32(body), body)
+
+
+def _parsed(line: bytes) -> Record | None:
+    crc, _, body = line.partition(b" ")
+    if crc != b"%08x" % binascii.crc32(body):
+        return None
+    try:
+        return msgspec.json.decode(body, type=Record)  # type: ignore[arg-type]
+    except msgspec.MsgspecError:
+        return None

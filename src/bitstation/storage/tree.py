@@ -1,0 +1,146 @@
+"""Where everything of a tools root and of one tool lies, and reading it; writing is elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from bitstation import host
+from bitstation.core.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
+from bitstation.core.names import tool_id_fault, version_fault, version_key
+from bitstation.core.scopes import MANIFEST_NAME
+from bitstation.errors import ManifestError, StoreError, UsageError
+
+CONTROL_NAME = ".bitstation"
+_POINTER = re.compile(r"v(\S{1,64})\s*\Z")
+
+
+class ToolsRoot:
+    """The folder that holds all tools of a machine, and their one ledger."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = host.native_path(Path(path).absolute())
+
+    @property
+    def control(self) -> Path:
+        """Folder of what belongs to all tools together."""
+        return self.path / CONTROL_NAME
+
+    @property
+    def ledger(self) -> Path:
+        """The ledger's database."""
+        return self.control / "ledger.sqlite3"
+
+    def tool(self, tool_id: str) -> ToolTree:
+        """Tree of a tool, installed or not. Raises UsageError for what is no tool id."""
+        if fault := tool_id_fault(tool_id):
+            raise UsageError(detail=fault)
+        return ToolTree(self.path / tool_id)
+
+    def tools(self) -> list[ToolTree]:
+        """Trees of all tools that have a release, an interrupted first one included."""
+        try:
+            names = sorted(entry.name for entry in self.path.iterdir() if entry.is_dir())
+        except FileNotFoundError:
+            return []
+        trees = [ToolTree(self.path / name) for name in names if tool_id_fault(name) is None]
+        return [tree for tree in trees if tree.releases.is_dir()]
+
+
+class ToolTree:
+    """The folders of one tool, as the contract names them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.tool_id = path.name
+        self.releases = path / "releases"
+        self.staging_area = self.releases / ".staging"
+        self.pointer = path / "current.txt"
+        self.control = path / CONTROL_NAME
+        self.journal = self.control / "journal"
+        self.plan = self.control / "plan.json"
+        self.history = self.control / "history.jsonl"
+        self.lock = self.control / "lock"
+        self.user_data = path / "user_data"
+
+    def release(self, version: str) -> Path:
+        """Folder of a release."""
+        return self.releases / f"v{version}"
+
+    def staging(self, version: str) -> Path:
+        """Folder in which a release is being put together."""
+        return self.staging_area / f"v{version}"
+
+    def check_folders(self) -> None:
+        """Refuse control folders that are links: what is below them would lie elsewhere.
+
+        Raises StoreError.
+        """
+        for folder in (self.releases, self.staging_area, self.control):
+            if host.is_link(folder):
+                raise StoreError(path=str(folder), detail="is a link; a plain folder is needed")
+
+    def current_version(self) -> str | None:
+        """Version that the pointer names; None when there is no readable pointer."""
+        try:
+            with self.pointer.open("rb") as file:
+                match = _POINTER.match(file.read(100).decode("ascii", "replace"))
+        except OSError:
+            return None
+        if match is None or version_fault(match[1]):
+            return None
+        return match[1]
+
+    def kept_versions(self) -> list[str]:
+        """Versions whose folder holds a manifest, newest first. It is moved in last and removed
+        first, so such a folder was complete once."""
+        try:
+            names = [entry.name[1:] for entry in self.releases.iterdir() if entry.name[0] == "v"]
+        except FileNotFoundError:
+            return []
+        versions = [
+            name
+            for name in names
+            if version_fault(name) is None and (self.release(name) / MANIFEST_NAME).is_file()
+        ]
+        return sorted(versions, key=version_key, reverse=True)
+
+    def manifest(self, version: str) -> Manifest | None:
+        """Manifest of a kept release, its hash recomputed; None when absent or damaged.
+
+        Our own copies of legacy manifests carry their true hash, so they are read like any other.
+        """
+        try:
+            return load_manifest(self.release(version))
+        except (OSError, ManifestError):
+            return None
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Manifest of a release folder. Raises OSError, ManifestError."""
+    data = read_manifest_bytes(folder)
+    return parse_manifest(data, any_scope=True, what=str(folder / MANIFEST_NAME))
+
+
+def read_manifest_bytes(folder: Path) -> bytes:
+    """Bytes of a folder's manifest.json, at most one more than allowed. Raises OSError."""
+    with (folder / MANIFEST_NAME).open("rb") as file:
+        return file.read(MAX_MANIFEST_BYTES + 1)
+
+
+def files_below(folder: Path) -> Iterator[str]:
+    """Relative paths (``/``) of everything below a folder that is not a plain folder."""
+    pending = [""]
+    while pending:
+        prefix = pending.pop()
+        try:
+            entries = sorted((folder / prefix).iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        for entry in entries:
+            path = prefix + entry.name
+            if entry.is_dir() and not host.is_link(entry):
+                pending.append(path + "/")
+            else:
+                yield path

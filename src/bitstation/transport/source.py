@@ -1,0 +1,150 @@
+"""What a source of releases is: three questions, asked by digest.
+
+Implementers write ``_resolve`` and ``_open``; the base class counts bytes and owns the error
+family, so that a source can lie about content only, and content is hashed by whoever reads it.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import msgspec
+
+from bitstation.core.digest import Digest, digest_of
+from bitstation.core.manifest import Manifest, parse_manifest
+from bitstation.errors import DigestMismatch, ManifestError, SourceBroken, UnexpectedRelease
+
+
+class RangeReader(Protocol):
+    """An open span of a blob."""
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill some of ``buffer``; the number of bytes read, 0 at the end of the span."""
+
+    def close(self) -> None:
+        """Release the connection or file."""
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """A release as a source describes it; nothing of it is proved yet."""
+
+    tool_id: str
+    version: str
+    manifest_bytes: bytes
+    manifest_hash: str | None = None
+    """What the source announced beside the manifest (HQ's requirement); None when nothing."""
+    required: bool = False
+    """HQ requires exactly this release."""
+
+
+class Resolved(msgspec.Struct, frozen=True):
+    """A release that is what was asked for, its manifest checked."""
+
+    manifest: Manifest
+    manifest_bytes: bytes
+    """As the source gave them; of a legacy manifest, with its true hash written in."""
+    required: bool = False
+    legacy: bool = False
+
+
+class Source(abc.ABC):
+    """A read-only place for blobs. ``name`` is shown to people and never holds credentials."""
+
+    name: str = ""
+    concurrency: int = 4
+    """Files that may usefully be read at once."""
+
+    def resolve(self, tool_id: str, version: str | None, *, legacy: bool = False) -> Resolved:
+        """A release; without a version the required one, else the latest.
+
+        Raises SourceError, ManifestError, UnexpectedRelease when given what was not asked for.
+        """
+        offer = self._resolve(tool_id, version)
+        try:
+            manifest = parse_manifest(offer.manifest_bytes, what=f"the manifest of {self.name}")
+            lowered = False
+        except ManifestError:
+            if not legacy:
+                raise
+            manifest = parse_manifest(offer.manifest_bytes, legacy=True)
+            lowered = True
+        self._check(offer, manifest, tool_id, version)
+        data = manifest.encode() if lowered else offer.manifest_bytes
+        return Resolved(manifest, data, offer.required, lowered)
+
+    def _check(self, offer: Offer, manifest: Manifest, tool_id: str, version: str | None) -> None:
+        wanted = f"{tool_id} {version or offer.version}"
+        given = f"{manifest.tool_id} {manifest.tool_version}"
+        if wanted != given:
+            raise UnexpectedRelease(source=self.name, wanted=wanted, given=given)
+        if offer.manifest_hash is not None and offer.manifest_hash != manifest.manifest_hash:
+            raise UnexpectedRelease(
+                source=self.name,
+                wanted=f"{given} with manifest_hash {offer.manifest_hash}",
+                given=f"manifest_hash {manifest.manifest_hash}",
+            )
+
+    def read_object(self, digest: Digest, max_bytes: int) -> bytes:
+        """A small blob whole, its digest checked. Raises SourceError, DigestMismatch."""
+        reader = self._open(digest, 0, None)
+        try:
+            data = bytearray()
+            block = memoryview(bytearray(65536))
+            while count := reader.readinto(block):
+                data += block[:count]
+                if len(data) > max_bytes:
+                    raise SourceBroken(source=self.name, detail=f"{digest} exceeds {max_bytes} B")
+        finally:
+            reader.close()
+        if digest_of(data) != digest:
+            raise DigestMismatch(
+                path=digest, source=self.name, expected=digest, actual=digest_of(data)
+            )
+        return bytes(data)
+
+    @contextmanager
+    def read_range(self, digest: Digest, offset: int, length: int) -> Iterator[RangeReader]:
+        """Open exactly ``length`` bytes of a blob, read into the caller's buffers.
+
+        The reader raises SourceBroken when the source ends early; it never gives more.
+        """
+        reader = self._open(digest, offset, length)
+        try:
+            yield _Exactly(reader, length, self.name)
+        finally:
+            reader.close()
+
+    def close(self) -> None:
+        """Give up connections and files."""
+        return
+
+    @abc.abstractmethod
+    def _resolve(self, tool_id: str, version: str | None) -> Offer: ...
+
+    @abc.abstractmethod
+    def _open(self, digest: Digest, offset: int, length: int | None) -> RangeReader:
+        """Open a span (``length`` None: to the end) of the blob with this digest."""
+
+
+class _Exactly:
+    """Cuts a span at its length and calls an early end what it is."""
+
+    def __init__(self, inner: RangeReader, length: int, source: str) -> None:
+        self._inner = inner
+        self._left = length
+        self._source = source
+
+    def readinto(self, buffer: memoryview) -> int:
+        if self._left == 0:
+            return 0
+        count = self._inner.readinto(buffer[: self._left])
+        if count == 0:
+            raise SourceBroken(source=self._source, detail=f"ended {self._left} bytes too early")
+        self._left -= count
+        return count
+
+    def close(self) -> None:
+        self._inner.close()

@@ -1,0 +1,1 @@
+"""What a worker believes: asked before anything else, on every source."""

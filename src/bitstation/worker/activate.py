@@ -1,0 +1,67 @@
+"""The commit: move proved staging into releases, then the pointer. Nothing is undone from here on.
+
+Crash: before the pointer is replaced the earlier release is current and the journal makes the
+next run finish the move; after it the new release is current.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bitstation.core.events import PhaseChanged, ReleaseActivated
+from bitstation.core.lifecycle import Step
+from bitstation.core.manifest import Manifest
+from bitstation.core.scopes import MANIFEST_NAME
+from bitstation.storage.journal import StepBegun
+from bitstation.storage.reuse import move_file
+from bitstation.storage.tree import files_below
+from bitstation.worker.run import Run
+
+
+def activate(run: Run, manifest: Manifest, deleted_files: int) -> None:
+    """Make a staged, proved and durable release the current one.
+
+    Raises FileInUse, PermissionRefused, OSError. Crash: see the module.
+    """
+    version = manifest.tool_version
+    run.emit(PhaseChanged, phase="activate")
+    run.journal.append(StepBegun(Step.ACTIVATING), durable=True)
+    move_into_place(run, run.tree.staging(version), run.tree.release(version))
+    point_to(run, manifest, deleted_files)
+    run.journal.append(StepBegun(Step.COLLECTING))
+
+
+def move_into_place(run: Run, staging: Path, release: Path) -> None:
+    """Move a staged folder to its final name, at once or file by file, its manifest last.
+
+    Windows refuses to rename a folder that holds an open file (a scanner's, say), but lets its
+    files be moved one by one as they become free.
+    """
+    if not release.exists():
+        try:
+            run.disk.replace(staging, release)
+            run.disk.sync_dir(release.parent)
+            return
+        except PermissionError:
+            pass
+    paths = [path for path in files_below(staging) if path != MANIFEST_NAME]
+    for path in paths:
+        run.disk.make_dir((release / path).parent)
+        move_file(staging / path, release / path, run.disk, run.ledger)
+    for folder in {(release / path).parent for path in paths} | {release}:
+        run.disk.sync_dir(folder)
+    if (staging / MANIFEST_NAME).exists():
+        run.disk.replace(staging / MANIFEST_NAME, release / MANIFEST_NAME)
+        run.disk.sync_dir(release)
+    run.disk.remove_tree(staging)
+
+
+def point_to(run: Run, manifest: Manifest, deleted_files: int) -> None:
+    """Replace the pointer: the one commit point of the whole system."""
+    run.disk.write_file(run.tree.pointer, f"v{manifest.tool_version}".encode())
+    run.emit(
+        ReleaseActivated,
+        version=manifest.tool_version,
+        manifest_hash=manifest.manifest_hash,
+        deleted_files=deleted_files,
+    )

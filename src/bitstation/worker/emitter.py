@@ -1,0 +1,39 @@
+"""Stamps events with their envelope and hands them on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from bitstation.core.events import Event, Listener
+
+E = TypeVar("E", bound=Event)
+
+
+class Emitter:
+    """Stamps events with their envelope and hands them to the listeners, one at a time."""
+
+    def __init__(
+        self, run_id: str, tool_id: str, clock: Callable[[], float], listeners: tuple[Listener, ...]
+    ) -> None:
+        self.run_id = run_id
+        self._tool_id = tool_id
+        self._clock = clock
+        self._listeners = listeners
+        self._seq = 0
+        self._lock = threading.Lock()
+
+    def emit(self, kind: type[E], **fields: object) -> None:
+        """Send one event of ``kind`` to every listener; callable from any thread."""
+        with self._lock:
+            event = kind(
+                run_id=self.run_id,
+                seq=self._seq,
+                at_s=self._clock(),
+                tool_id=self._tool_id,
+                **fields,
+            )
+            self._seq += 1
+            for listener in self._listeners:
+                listener(event)

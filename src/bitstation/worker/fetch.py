@@ -1,0 +1,190 @@
+"""Bring files from a source into staging: hashed while they are written, read by nobody before.
+
+One thread of the transfer receives and writes a block while a thread of the shared pool hashes
+the one before, so a single large file uses two cores.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from threading import Event, Lock
+from typing import BinaryIO
+
+from bitstation import host
+from bitstation.core.events import (
+    BodyReceived,
+    EntryPlaced,
+    IntegrityFailed,
+    SourceFailed,
+    TransferProgress,
+)
+from bitstation.core.plan import PlanEntry
+from bitstation.errors import DigestMismatch, SourceError, UpdateCancelled
+from bitstation.storage.journal import SegmentDone
+from bitstation.transport.source import RangeReader, Source
+from bitstation.worker.run import Run
+
+BLOCK_BYTES = 2 * 1024 * 1024
+WRITEBACK_BYTES = 32 * 1024 * 1024
+ATTEMPTS = 4
+FIRST_PAUSE_S = 0.25
+
+
+class Transfer:
+    """Fetches entries of a plan from one source into a staging folder.
+
+    ``written`` receives the facts of each file as they were when its bytes had been hashed.
+    """
+
+    def __init__(
+        self, run: Run, source: Source, staging: Path, written: dict[str, host.StatFacts]
+    ) -> None:
+        self._run = run
+        self._source = source
+        self._staging = staging
+        self._written = written
+        self._done_bytes = 0
+        self._lock = Lock()
+        self._aborted = Event()
+
+    def fetch(self, entries: Sequence[tuple[int, PlanEntry]]) -> None:
+        """Fetch entries (with their index in the plan), several at once.
+
+        The first failure stops the rest. Raises SourceError, DigestMismatch, OSError,
+        UpdateCancelled. Crash: staging holds files of which the journal names the whole ones.
+        """
+        if not entries:
+            return
+        threads = min(self._source.concurrency, len(entries))
+        with ThreadPoolExecutor(threads, thread_name_prefix="bitstation-fetch") as pool:
+            futures = [pool.submit(self._fetch_entry, index, entry) for index, entry in entries]
+            try:
+                for future in futures:
+                    future.result()
+            except BaseException:
+                self._aborted.set()
+                raise
+            finally:
+                for future in futures:
+                    future.cancel()
+
+    def _fetch_entry(self, index: int, entry: PlanEntry) -> None:
+        target = self._staging / entry.path
+        for attempt in range(ATTEMPTS):
+            self._run.disk.remove(target)
+            actual = self._receive(entry, target)
+            if actual == entry.sha256:
+                break
+            self._run.disk.remove(target)
+            healed = attempt == 0
+            self._run.emit(
+                IntegrityFailed, path=entry.path, source=self._source.name, healed=healed
+            )
+            # A second time would be a source that holds other bytes, not a bad transfer.
+            if not healed:
+                raise DigestMismatch(
+                    path=entry.path,
+                    source=self._source.name,
+                    expected=entry.sha256,
+                    actual=actual,
+                )
+        self._written[entry.path] = host.stat_facts(target)
+        self._run.journal.append(SegmentDone(index, 0))
+        self._run.emit(
+            EntryPlaced,
+            path=entry.path,
+            size_bytes=entry.size_bytes,
+            how="fetched",
+            source=self._source.name,
+        )
+
+    def _receive(self, entry: PlanEntry, target: Path) -> str:
+        """Write an entry's bytes and return their digest; a broken transfer goes on where it was."""
+        with self._run.disk.open_new(target) as file:
+            host.preallocate(file.fileno(), entry.size_bytes)
+            pipe = _HashingWriter(self._run, file, entry.size_bytes)
+            failures = 0
+            while pipe.written < entry.size_bytes:
+                before = pipe.written
+                try:
+                    self._read_on(entry, pipe)
+                except SourceError as error:
+                    pipe.settle()
+                    failures = 1 if pipe.written > before else failures + 1
+                    self._pause(error, failures)
+            digest = pipe.digest()
+            if entry.executable:
+                host.set_executable(file.fileno())
+        return digest
+
+    def _read_on(self, entry: PlanEntry, pipe: _HashingWriter) -> None:
+        left = entry.size_bytes - pipe.written
+        with self._source.read_range(entry.sha256, pipe.written, left) as reader:
+            while pipe.written < entry.size_bytes:
+                self._check()
+                self._count(pipe.take(reader))
+
+    def _check(self) -> None:
+        self._run.stop.check()
+        if self._aborted.is_set():
+            raise UpdateCancelled()
+
+    def _count(self, count: int) -> None:
+        self._run.emit(BodyReceived, source=self._source.name, body_bytes=count)
+        with self._lock:
+            self._done_bytes += count
+            done = self._done_bytes
+        self._run.emit(TransferProgress, phase="fetch", done_bytes=done, source=self._source.name)
+
+    def _pause(self, error: SourceError, failures: int) -> None:
+        if not error.retryable or failures >= ATTEMPTS:
+            raise error
+        self._run.emit(SourceFailed, source=self._source.name, code=error.code, attempt=failures)
+        self._run.stop.wait(FIRST_PAUSE_S * 4 ** (failures - 1))
+
+
+class _HashingWriter:
+    """Writes blocks to a file; the pool hashes one block while the next one arrives."""
+
+    def __init__(self, run: Run, file: BinaryIO, size_bytes: int) -> None:
+        self._run = run
+        self._file = file
+        self._hasher = hashlib.sha256()
+        length = min(BLOCK_BYTES, size_bytes)
+        self._block = memoryview(bytearray(length))
+        # A file of one block has nothing to overlap with.
+        self._spare = memoryview(bytearray(length)) if size_bytes > BLOCK_BYTES else self._block
+        self._hashing: Future[None] | None = None
+        self._flushed = 0
+        self.written = 0
+
+    def take(self, reader: RangeReader) -> int:
+        """Receive one block and write it; its hashing goes on behind. Returns its length."""
+        count = reader.readinto(self._block)
+        data = self._block[:count]
+        self._run.disk.write(self._file, data)
+        self.settle()
+        if self._spare is self._block:
+            self._hasher.update(data)
+        else:
+            self._hashing = host.shared_pool().submit(self._hasher.update, data)
+            self._block, self._spare = self._spare, self._block
+        self.written += count
+        if self.written - self._flushed >= WRITEBACK_BYTES:
+            host.start_writeback(self._file.fileno(), self._flushed, self.written - self._flushed)
+            self._flushed = self.written
+        return count
+
+    def settle(self) -> None:
+        """Wait until all that was written is hashed."""
+        if self._hashing is not None:
+            self._hashing.result()
+            self._hashing = None
+
+    def digest(self) -> str:
+        """Digest of all that was written."""
+        self.settle()
+        return self._hasher.hexdigest()

@@ -1,0 +1,113 @@
+"""What this machine holds: files of installed releases, found by the digests manifests state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from bitstation.core.digest import Digest
+from bitstation.core.events import PhaseChanged, TransferProgress
+from bitstation.core.manifest import Entry
+from bitstation.errors import FileChanged
+from bitstation.storage.proving import Proof, prove_files
+from bitstation.storage.tree import ToolTree
+from bitstation.worker.run import Run
+
+Names = dict[Digest, list[Path]]
+
+
+def survey(run: Run, wanted: Iterable[Entry]) -> Names:
+    """Proved local files for the wanted contents: of this tool first, then of the others.
+
+    Files that the ledger does not prove are hashed once, which costs less than fetching them. A
+    damaged file is simply not held, so it is fetched.
+    """
+    sizes = {entry.sha256: entry.size for entry in wanted if entry.size}
+    held: Names = {}
+    for tree in _trees(run):
+        missing = sizes.keys() - held.keys()
+        if not missing:
+            break
+        for digest, paths in _proved(run, _claimed(tree, missing), sizes).items():
+            held.setdefault(digest, []).extend(paths)
+    return held
+
+
+def names_of(run: Run, digests: Iterable[Digest]) -> Names:
+    """Every name in this root under which a manifest claims one of these contents."""
+    wanted = set(digests)
+    names: Names = {}
+    for tree in _trees(run) if wanted else ():
+        for digest, paths in _claimed(tree, wanted).items():
+            names.setdefault(digest, []).extend(paths)
+    return names
+
+
+def _trees(run: Run) -> Iterator[ToolTree]:
+    yield run.tree
+    yield from (tree for tree in run.root.tools() if tree.tool_id != run.tree.tool_id)
+
+
+def _claimed(tree: ToolTree, wanted: Iterable[Digest]) -> Names:
+    """Paths whose manifest claims one of the wanted contents; the active release comes first."""
+    wanted = set(wanted)
+    current = tree.current_version()
+    versions = sorted(tree.kept_versions(), key=lambda version: version != current)
+    names: Names = {}
+    for version in versions:
+        manifest = tree.manifest(version)
+        for entry in manifest.entries if manifest else ():
+            if entry.sha256 in wanted:
+                names.setdefault(entry.sha256, []).append(tree.release(version) / entry.path)
+    return names
+
+
+def _proved(run: Run, claims: Names, sizes: dict[Digest, int]) -> Names:
+    """The claims that hold. Of several names of one content, the first that holds is enough."""
+    held: Names = {}
+    round_ = [(digest, paths[0], paths[1:]) for digest, paths in claims.items()]
+    while round_:
+        proofs = prove(run, [path for _digest, path, _more in round_], "prove")
+        again = []
+        for (digest, path, more), proof in zip(round_, proofs, strict=True):
+            if proof.digest == digest:
+                held[digest] = [path, *more]
+            elif more:
+                again.append((digest, more[0], more[1:]))
+        round_ = again
+    return held
+
+
+def prove(run: Run, paths: list[Path], phase: str, *, deep: bool = False) -> list[Proof]:
+    """Proofs with progress events. A file that changes while it is read counts as unproved."""
+    done_bytes = 0
+
+    def on_bytes(count: int) -> None:
+        nonlocal done_bytes
+        if done_bytes == 0:
+            run.emit(PhaseChanged, phase=phase, total_bytes=_total(paths), total_files=len(paths))
+        done_bytes += count
+        run.emit(TransferProgress, phase=phase, done_bytes=done_bytes)
+
+    try:
+        return prove_files(paths, run.ledger, deep=deep, on_bytes=on_bytes, stop=run.stop)
+    except FileChanged:
+        # One restless file must not hide the others: look at each by itself.
+        return [_alone(run, path) for path in paths]
+
+
+def _alone(run: Run, path: Path) -> Proof:
+    try:
+        return prove_files([path], run.ledger, stop=run.stop)[0]
+    except FileChanged:
+        return Proof(None, True, None)
+
+
+def _total(paths: list[Path]) -> int:
+    total = 0
+    for path in paths:
+        try:
+            total += path.stat().st_size
+        except OSError:
+            continue
+    return total

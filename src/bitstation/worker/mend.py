@@ -1,0 +1,136 @@
+"""Make an installed release whole again, file by file, every file complete under its name or not
+replaced at all. Used by repair, and when an update meets a release that is already here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bitstation import host
+from bitstation.core.events import PhaseChanged, PlanReady
+from bitstation.core.manifest import Entry, Manifest
+from bitstation.core.plan import Plan, plan_update
+from bitstation.storage.reuse import LINK_FROM_BYTES, move_file, place_copy
+from bitstation.transport.source import Source
+from bitstation.worker.assemble import Assembly
+from bitstation.worker.inventory import names_of, prove, survey
+from bitstation.worker.run import Run
+from bitstation.worker.verify import lost_executable_bits
+
+
+def damaged_entries(run: Run, folder: Path, manifest: Manifest, *, deep: bool) -> list[Entry]:
+    """Entries whose file is absent, holds other bytes, or lost its executable bit."""
+    paths = [folder / entry.path for entry in manifest.entries]
+    proofs = prove(run, paths, "prove", deep=deep)
+    pairs = list(zip(manifest.entries, proofs, strict=True))
+    damaged = [entry for entry, proof in pairs if proof.digest != entry.sha256]
+    names = {entry.path for entry in damaged}
+    whole = [entry for entry in manifest.entries if entry.path not in names]
+    return damaged + lost_executable_bits(folder, whole)
+
+
+def mend(run: Run, folder: Path, manifest: Manifest, damaged: list[Entry], source: Source) -> Plan:
+    """Put the right bytes under the names of damaged entries; the plan says what it took.
+
+    Good bytes come from this machine where it holds them, else from the source. A damaged file is
+    never written in place: other names may share it. Those are mended too.
+
+    Raises SourceError, DigestMismatch, DiskFull, OSError. Crash: each file is old or new.
+    """
+    part = Mending(run, folder, manifest, damaged)
+    plan = part.plan()
+    part.assemble(source, plan)
+    part.place()
+    return plan
+
+
+class Mending:
+    """The damaged files of one release, assembled beside it and then moved over."""
+
+    def __init__(self, run: Run, folder: Path, manifest: Manifest, damaged: list[Entry]) -> None:
+        self._run = run
+        self._folder = folder
+        self._manifest = manifest
+        self._damaged = damaged
+        self._staging = run.tree.staging_area / "mend"
+
+    def plan(self) -> Plan:
+        """What the damaged entries need."""
+        run = self._run
+        self._held = survey(run, self._damaged)
+        partial = Manifest(
+            self._manifest.tool_id,
+            self._manifest.tool_version,
+            self._manifest.manifest_hash,
+            tuple(self._damaged),
+            self._manifest.delete_policy,
+            self._manifest.ignore_globs,
+            {},
+        )
+        plan = plan_update(None, partial, self._held, shared_from_bytes=LINK_FROM_BYTES)
+        whole = len(self._manifest.entries) - len(self._damaged)
+        run.emit(
+            PlanReady,
+            download_files=plan.download_files,
+            unchanged_files=plan.unchanged_files + whole,
+            delete_files=0,
+            download_bytes=plan.download_bytes,
+            reuse_bytes=self._manifest.total_bytes - plan.download_bytes,
+            total_bytes=self._manifest.total_bytes,
+            write_bytes=plan.write_bytes,
+        )
+        return plan
+
+    def assemble(self, source: Source, plan: Plan) -> None:
+        """Fill the staging folder with good copies, durable."""
+        self._run.disk.remove_tree(self._staging)
+        self._run.disk.make_dir(self._staging)
+        assembly = Assembly(self._run, plan, self._staging, self._held)
+        assembly.fill(source, set())
+        assembly.settle()
+
+    def place(self) -> None:
+        """Move the good copies over the damaged files, and mend every name that shared those."""
+        run = self._run
+        run.emit(PhaseChanged, phase="mend", total_files=len(self._damaged))
+        names = names_of(run, {entry.sha256 for entry in self._damaged})
+        for entry in self._damaged:
+            target = self._folder / entry.path
+            sharing = _sharing(target, names.get(entry.sha256, []))
+            run.disk.make_dir(target.parent)
+            if target.is_dir() and not host.is_link(target):
+                run.disk.remove_tree(target)
+            move_file(self._staging / entry.path, target, run.disk, run.ledger)
+            run.disk.sync_dir(target.parent)
+            for other in sharing:
+                self._mend_shared(entry, target, other)
+        run.disk.remove_tree(self._staging)
+
+    def _mend_shared(self, entry: Entry, good: Path, other: Path) -> None:
+        run, temporary = self._run, self._staging / "shared"
+        place_copy(
+            good,
+            temporary,
+            entry.sha256,
+            executable=entry.executable,
+            disk=run.disk,
+            ledger=run.ledger,
+        )
+        move_file(temporary, other, run.disk, run.ledger)
+        run.disk.sync_dir(other.parent)
+
+
+def _sharing(path: Path, names: list[Path]) -> list[Path]:
+    """Other names of the very file at ``path``."""
+    try:
+        identity = host.stat_facts(path).identity
+    except OSError:
+        return []
+    same = []
+    for name in names:
+        try:
+            if name != path and host.stat_facts(name).identity == identity:
+                same.append(name)
+        except OSError:
+            continue
+    return same

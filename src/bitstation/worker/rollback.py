@@ -1,0 +1,72 @@
+"""The way back: an earlier release becomes current again, without a byte from anywhere."""
+
+from __future__ import annotations
+
+from bitstation.core.diff import deleted_paths
+from bitstation.core.events import EntryPlaced, RunStarted
+from bitstation.core.manifest import Manifest
+from bitstation.core.stats import UpdateStats
+from bitstation.errors import BitStationError, NoInstallation, NoSuchRelease, ReleaseDamaged
+from bitstation.worker.activate import point_to
+from bitstation.worker.history import append_history, previous_version
+from bitstation.worker.recover import recover
+from bitstation.worker.run import Run
+from bitstation.worker.update import current_manifest, end, finish
+from bitstation.worker.verify import verify_folder
+
+
+def rollback(run: Run, version: str | None = None) -> UpdateStats:
+    """Make a kept release current: ``version``, else the one that was active before.
+
+    Raises NoInstallation, NoSuchRelease, ReleaseDamaged (nothing changed). Crash: the pointer is
+    the one thing that changes; it names the one or the other.
+    """
+    recover(run)
+    tree = run.tree
+    kept = tree.kept_versions()
+    base = current_manifest(run)
+    if not kept:
+        raise NoInstallation(tool_id=tree.tool_id, root=str(run.root.path))
+    wanted = version or _before(run, kept)
+    target = tree.manifest(wanted) if wanted in kept else None
+    if target is None:
+        shown = ", ".join(kept)
+        raise NoSuchRelease(tool_id=tree.tool_id, version=wanted or "earlier", kept=shown)
+    run.emit(
+        RunStarted,
+        command="rollback",
+        from_version=base.tool_version if base else None,
+        to_version=target.tool_version,
+        manifest_hash=target.manifest_hash,
+    )
+    try:
+        _prove(run, target)
+    except BitStationError as error:
+        end(run, error.code)
+        raise
+    point_to(run, target, len(deleted_paths(base, target)))
+    append_history(run, "rollback")
+    finish(run, "done")
+    return run.stats
+
+
+def _before(run: Run, kept: list[str]) -> str:
+    """The release that was active before; without a memory of it, the newest other one."""
+    current = run.tree.current_version()
+    previous = previous_version(run.tree)
+    if previous in kept:
+        return previous
+    return next((version for version in kept if version != current), "")
+
+
+def _prove(run: Run, target: Manifest) -> None:
+    for entry in target.entries:
+        run.emit(EntryPlaced, path=entry.path, size_bytes=entry.size, how="kept")
+    verdict = verify_folder(run, run.tree.release(target.tool_version), target)
+    if verdict.damaged:
+        raise ReleaseDamaged(
+            tool_id=target.tool_id,
+            version=target.tool_version,
+            count=len(verdict.damaged),
+            detail=", ".join(entry.path for entry in verdict.damaged[:5]),
+        )

@@ -1,0 +1,124 @@
+"""One run of the engine on one tool: the lock, the ledger, the journal and the listeners."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bitstation import host
+from bitstation.core.events import Event, Listener
+from bitstation.core.stats import UpdateStats
+from bitstation.errors import StoreLocked
+from bitstation.storage.durable import Disk
+from bitstation.storage.faults import disk_errors
+from bitstation.storage.hashing import Stop
+from bitstation.storage.journal import Journal
+from bitstation.storage.ledger import Ledger
+from bitstation.storage.tree import ToolsRoot, ToolTree
+from bitstation.worker.emitter import Emitter
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user allows and wants; each switch that lowers the guard is logged when used."""
+
+    allow_downgrade: bool = False
+    legacy: bool = False
+    yes: bool = False
+    """Answer for delete_policy manual: unlisted files of a retired release may be deleted."""
+    keep: int = 1
+    """Releases kept for rollback."""
+
+
+@dataclass
+class Run:
+    """Everything that the steps of one operation share, while its lock is held."""
+
+    root: ToolsRoot
+    tree: ToolTree
+    disk: Disk
+    ledger: Ledger
+    emitter: Emitter
+    journal: Journal
+    stats: UpdateStats
+    stop: Stop
+    options: Options
+    started_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def emit(self) -> Callable[..., None]:
+        """Send an event: ``run.emit(Kind, field=value)``."""
+        return self.emitter.emit
+
+    @property
+    def seconds(self) -> float:
+        """Time since the run began."""
+        return time.monotonic() - self.started_s
+
+
+@contextlib.contextmanager
+def open_run(
+    root: ToolsRoot,
+    tool_id: str,
+    *,
+    listeners: tuple[Listener, ...] = (),
+    disk: Disk | None = None,
+    stop: Stop | None = None,
+    options: Options | None = None,
+) -> Iterator[Run]:
+    """Hold the tool's lock and what a run needs; a tool that was absent leaves no folder behind.
+
+    Raises StoreLocked (who holds it), PermissionRefused, StoreError.
+    """
+    tree, disk = root.tool(tool_id), disk or Disk()
+    stats = UpdateStats()
+    with disk_errors(tree.control):
+        tree.check_folders()
+        disk.make_dir(tree.control)
+        lock = _taken_lock(tree.lock)
+    try:
+        with disk_errors(root.ledger):
+            ledger = Ledger(root.ledger)
+        try:
+            run_id = uuid.uuid4().hex
+            emitter = Emitter(run_id, tool_id, time.monotonic, (_folded(stats), *listeners))
+            journal = Journal(tree.journal, disk)
+            with disk_errors(tree.path):
+                yield Run(
+                    root, tree, disk, ledger, emitter, journal, stats,
+                    stop or Stop(), options or Options(),
+                )  # fmt: skip
+        finally:
+            ledger.close()
+    finally:
+        if not tree.releases.exists():
+            _forget(tree, disk)
+        lock.release()
+
+
+def _folded(stats: UpdateStats) -> Callable[[Event], None]:
+    return stats.apply
+
+
+def _taken_lock(path: Path) -> host.FileLock:
+    lock = host.FileLock(path)
+    if not lock.acquire():
+        raise StoreLocked(path=str(path.parent.parent), holder=lock.read_holder() or "unknown")
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    lock.write_holder(f"process {os.getpid()} since {since}")
+    return lock
+
+
+def _forget(tree: ToolTree, disk: Disk) -> None:
+    """Remove the control folder of a tool that has no release, and its folder when empty."""
+    with contextlib.suppress(OSError):
+        for path in (tree.journal, tree.plan, tree.lock):
+            disk.remove(path)
+        disk.remove_dir(tree.control)
+        disk.remove_dir(tree.path)

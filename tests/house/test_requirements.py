@@ -1,0 +1,68 @@
+"""requirements/*.txt: every package pinned and hashed, and no word of where it came from."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[2]
+PINS = sorted((ROOT / "requirements").glob("*.txt"))
+HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
+SYSTEMS = [
+    {"sys_platform": sys_platform, "os_name": os_name, "platform_system": system}
+    for sys_platform, os_name, system in [
+        ("linux", "posix", "Linux"),
+        ("darwin", "posix", "Darwin"),
+        ("win32", "nt", "Windows"),
+    ]
+]
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+
+
+def entries(path: Path) -> list[str]:
+    """One line for each package, its hashes included."""
+    joined = path.read_text("utf-8").replace("\\\n", " ")
+    return [line for line in joined.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def pinned(path: Path, environment: dict[str, str]) -> dict[str, str]:
+    """Name and version of what the file installs in one environment."""
+    chosen: dict[str, str] = {}
+    for entry in entries(path):
+        requirement = Requirement(entry.split(" --hash")[0])
+        marker: Marker | None = requirement.marker
+        if marker is None or marker.evaluate(environment):
+            assert requirement.name not in chosen, f"{requirement.name} twice in {path.name}"
+            chosen[requirement.name] = str(requirement.specifier)
+    return chosen
+
+
+@pytest.mark.parametrize("path", PINS, ids=lambda path: path.stem)
+def test_every_package_is_pinned_and_hashed_and_no_host_is_named(path: Path) -> None:
+    assert "://" not in path.read_text("utf-8")
+    for entry in entries(path):
+        assert re.match(r"[a-z0-9._-]+==\S+ ", entry), entry
+        assert HASH.search(entry), entry
+        assert not HASH.sub("", entry).count("--"), entry  # no index, no link, no editable
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system["sys_platform"])
+def test_run_is_a_part_of_dev_everywhere(system: dict[str, str], python: str) -> None:
+    # dev.py adds dev.txt to an environment that holds run.txt, and takes the result for both.
+    environment = {**system, "python_version": python, "python_full_version": f"{python}.9"}
+    run = pinned(ROOT / "requirements/run.txt", environment)
+    dev = pinned(ROOT / "requirements/dev.txt", environment)
+    assert {"msgspec", "numpy", "hatchling"} <= run.keys()
+    assert run.items() <= dev.items()
+
+
+def test_windows_under_wine_has_the_versions_of_dev() -> None:
+    environment = {**SYSTEMS[2], "python_version": "3.11", "python_full_version": "3.11.9"}
+    windows = pinned(ROOT / "requirements/windows.txt", environment)
+    assert {"msgspec", "rich", "platformdirs", "pytest", "hypothesis"} <= windows.keys()
+    assert windows.items() <= pinned(ROOT / "requirements/dev.txt", environment).items()
