@@ -48,11 +48,15 @@ class _Named(dict[str, object]):
 
 
 class UsageError(BitStationError):
+    """The words or values given by the caller make no sense."""
+
     code = "usage"
     exit_code = 2
 
 
 class MissingExtra(UsageError):
+    """A command needs an optional part of the package."""
+
     code = "missing-extra"
     message = "{command} needs packages that are not installed: {detail}"
     hint = "install them with: pip install 'bitstation[{extra}]'"
@@ -85,17 +89,23 @@ class ManifestError(BitStationError):
 
 
 class UnsafePathError(ManifestError):
+    """A path could mean another file, or none, on some system."""
+
     code = "path-unsafe"
     message = "path {path!r} is not allowed in a release: {detail}"
 
 
 class ManifestHashMismatch(ManifestError):
+    """A manifest's content is not what its hash was computed over."""
+
     code = "manifest-hash-mismatch"
     message = "{what} states manifest_hash {stated} but its content gives {computed}"
     hint = "the manifest was edited after it was made; --legacy imports it under its true hash"
 
 
 class ToolFolderInvalid(ManifestError):
+    """A publisher's folder or its tool.json breaks the rules of a release."""
+
     code = "tool-invalid"
     message = "{what} cannot be released: {detail}"
     hint = "mend what is named and run 'bitstation validate' again"
@@ -105,29 +115,39 @@ class ToolFolderInvalid(ManifestError):
 
 
 class TrustError(BitStationError):
+    """Somebody offers or asks what they are not allowed to."""
+
     code = "trust"
     exit_code = 31
 
 
 class DowngradeRefused(TrustError):
+    """An older version was offered in place of a newer one."""
+
     code = "downgrade-refused"
     message = "{tool_id} {version} is older than the installed {installed}"
     hint = "'bitstation rollback' is the way back; --allow-downgrade installs it all the same"
 
 
 class ReleaseConflict(TrustError):
+    """The same version exists with other content."""
+
     code = "release-conflict"
     message = "{tool_id} {version} exists with manifest_hash {known}; this one has {offered}"
     hint = "a version never changes: publish the new content under a new version"
 
 
 class UnexpectedRelease(TrustError):
+    """A source gave another release than the one asked for."""
+
     code = "unexpected-release"
     message = "asked {source} for {wanted}, was given {given}"
     hint = "the source is wrong or lies; nothing was changed"
 
 
 class TokenRefused(TrustError):
+    """HQ did not accept the token, or none was given."""
+
     code = "token-refused"
     message = "HQ at {source} refused: {detail}"
     hint = "give the token HQ wrote at its first start, by --token-file or BITSTATION_TOKEN_FILE"
@@ -144,6 +164,8 @@ class PublishRefused(TrustError):
 
 
 class IntegrityError(BitStationError):
+    """Bytes are not what they should be."""
+
     code = "integrity"
     exit_code = 30
     message = "{what}: expected {expected}, found {actual}"
@@ -151,17 +173,23 @@ class IntegrityError(BitStationError):
 
 
 class DigestMismatch(IntegrityError):
+    """A file's bytes have another SHA-256 than the manifest states."""
+
     code = "digest-mismatch"
     message = "{path} from {source}: expected SHA-256 {expected}, received {actual}"
 
 
 class PackageInvalid(IntegrityError):
+    """A ZIP breaks the rules of packages."""
+
     code = "package-invalid"
     message = "package {package} is not valid: {detail}"
     hint = "make it again with 'bitstation pack', or copy it again; nothing was changed"
 
 
 class ReleaseDamaged(IntegrityError):
+    """Files of an installed release are absent or hold other bytes."""
+
     code = "release-damaged"
     message = "{count} files of {tool_id} {version} are not what its manifest says: {detail}"
     hint = "'bitstation repair {tool_id}' mends them"
@@ -174,6 +202,8 @@ class ReleaseIncomplete(IntegrityError):
 
 
 class FileChanged(IntegrityError):
+    """A file was written to while it was hashed."""
+
     code = "file-changed"
     message = "{path} changed while it was being read"
     hint = "let whatever writes to it finish, then run again"
@@ -183,6 +213,8 @@ class FileChanged(IntegrityError):
 
 
 class SourceError(BitStationError):
+    """A source failed; other sources or a later time may do."""
+
     code = "source"
     exit_code = 40
     retryable = True
@@ -191,6 +223,8 @@ class SourceError(BitStationError):
 
 
 class SourceUnreachable(SourceError):
+    """No connection, or no answer in time."""
+
     code = "source-unreachable"
     message = "cannot reach {source}: {detail}"
 
@@ -203,6 +237,8 @@ class SourceBroken(SourceError):
 
 
 class RedirectRefused(SourceError):
+    """An answer points to a host or scheme that nobody named to us."""
+
     code = "redirect-refused"
     retryable = False
     message = "{source} redirects to {location}, another host or scheme"
@@ -210,6 +246,8 @@ class RedirectRefused(SourceError):
 
 
 class NotFound(SourceError):
+    """The source works but does not hold what was asked for."""
+
     code = "not-found"
     retryable = False
     message = "{source} does not have {what}"
@@ -217,6 +255,8 @@ class NotFound(SourceError):
 
 
 class TlsError(SourceError):
+    """The certificate or the handshake was not acceptable."""
+
     code = "tls"
     exit_code = 41
     retryable = False
@@ -228,11 +268,15 @@ class TlsError(SourceError):
 
 
 class StoreError(BitStationError):
+    """The disk of this machine refused something."""
+
     code = "store"
     message = "{path}: {detail}"
 
 
 class DiskFull(StoreError):
+    """The volume cannot take what is needed; sizes in bytes."""
+
     code = "disk-full"
     exit_code = 50
     retryable = True
@@ -241,6 +285,8 @@ class DiskFull(StoreError):
 
 
 class VolumeUnfit(StoreError):
+    """The volume can never hold this file under this name."""
+
     code = "volume-unfit"
     exit_code = 50
     message = "{path} cannot be stored on this volume: {detail}"
@@ -248,6 +294,8 @@ class VolumeUnfit(StoreError):
 
 
 class PermissionRefused(StoreError):
+    """The user may not write here, or the volume is read-only."""
+
     code = "permission"
     exit_code = 51
     message = "not allowed to write {path}: {detail}"
@@ -255,6 +303,8 @@ class PermissionRefused(StoreError):
 
 
 class StoreLocked(StoreError):
+    """Another run holds the lock; it says who."""
+
     code = "locked"
     exit_code = 75
     retryable = True
@@ -271,6 +321,8 @@ class UploadOffset(StoreError):
 
 
 class StoreCorrupt(StoreError):
+    """A file of our own bookkeeping is damaged."""
+
     code = "store-corrupt"
     exit_code = 30
     message = "{path} is damaged: {detail}"
@@ -280,10 +332,14 @@ class StoreCorrupt(StoreError):
 
 
 class InstallError(BitStationError):
+    """Something about an installed tool stands in the way."""
+
     code = "install"
 
 
 class NoInstallation(InstallError):
+    """The tool is not installed here."""
+
     code = "no-installation"
     exit_code = 21
     message = "{tool_id} is not installed in {root}"
@@ -291,6 +347,8 @@ class NoInstallation(InstallError):
 
 
 class NoSuchRelease(InstallError):
+    """The release asked for is not kept on this machine."""
+
     code = "no-such-release"
     exit_code = 21
     message = "{tool_id} {version} is not kept on this machine; kept: {kept}"
@@ -298,6 +356,8 @@ class NoSuchRelease(InstallError):
 
 
 class FileInUse(InstallError):
+    """Another program holds a file open."""
+
     code = "file-in-use"
     exit_code = 52
     retryable = True
@@ -306,6 +366,8 @@ class FileInUse(InstallError):
 
 
 class UpdateCancelled(BitStationError):
+    """The user or a signal stopped the run before its commit point."""
+
     code = "cancelled"
     exit_code = 130
     retryable = True

@@ -13,18 +13,15 @@ import msgspec
 from bitstation.core.digest import Digest
 
 
-class Eligibility(str, enum.Enum):
+class Eligibility(enum.StrEnum):
     """The answer; compares equal to its name as a string."""
 
     ELIGIBLE = "ELIGIBLE"
     OUTDATED = "OUTDATED"
     NO_INSTALLATION = "NO_INSTALLATION"
 
-    def __str__(self) -> str:
-        return self.value
 
-
-class Reason(str, enum.Enum):
+class Reason(enum.StrEnum):
     """Why a tool is not eligible."""
 
     NOT_INSTALLED = "NOT_INSTALLED"
@@ -33,13 +30,12 @@ class Reason(str, enum.Enum):
     DAMAGED = "DAMAGED"
     INTERRUPTED = "INTERRUPTED"
 
-    def __str__(self) -> str:
-        return self.value
-
 
 class InstalledFacts(msgspec.Struct, frozen=True):
-    """What was found on disk: ``manifest_hash`` is recomputed, ``unproved`` are paths whose
-    content neither the ledger nor hashing proves."""
+    """What was found on disk, the hash recomputed.
+
+    ``unproved`` are paths whose content neither the ledger nor hashing proves.
+    """
 
     version: str
     manifest_hash: Digest

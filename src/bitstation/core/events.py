@@ -45,7 +45,10 @@ class GuardLowered(Event, frozen=True, kw_only=True):
 
 
 class PhaseChanged(Event, frozen=True, kw_only=True):
-    """Work of another kind begins: prove, fetch, reuse, verify, activate, collect, mend."""
+    """Work of another kind begins: diff, fetch, reuse, verify, activate, mend, collect.
+
+    ``hash`` is reading of local files inside any of these.
+    """
 
     phase: str
     total_bytes: int = 0
@@ -80,8 +83,11 @@ class BodyReceived(Event, frozen=True, kw_only=True):
 
 
 class EntryPlaced(Event, frozen=True, kw_only=True):
-    """A file of the release is complete in staging: ``how`` is fetched, copied, linked, cloned,
-    or kept (it was complete in a staging area that an interrupted run left)."""
+    """A file of the release is complete in staging.
+
+    ``how`` is fetched, copied, linked, cloned, or kept (an interrupted run left it complete).
+    ``source`` is named only when bytes of it came from there.
+    """
 
     path: str
     size_bytes: int

@@ -10,7 +10,7 @@ import enum
 import msgspec
 
 
-class ToolState(str, enum.Enum):
+class ToolState(enum.StrEnum):
     """What ``status`` says of a tool."""
 
     CURRENT = "CURRENT"
@@ -19,11 +19,8 @@ class ToolState(str, enum.Enum):
     INTERRUPTED = "INTERRUPTED"
     NO_INSTALLATION = "NO_INSTALLATION"
 
-    def __str__(self) -> str:
-        return self.value
 
-
-class Step(str, enum.Enum):
+class Step(enum.StrEnum):
     """How far the journal of the last run got; each is written before the work it names."""
 
     STAGING = "staging"
@@ -34,7 +31,7 @@ class Step(str, enum.Enum):
     """The pointer names the new release; what is no longer needed is being removed."""
 
 
-class Recovery(str, enum.Enum):
+class Recovery(enum.StrEnum):
     """What to do before anything else."""
 
     NOTHING = "nothing"

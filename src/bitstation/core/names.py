@@ -60,12 +60,16 @@ def version_key(version: str) -> tuple[object, ...]:
 
 def is_older(version: str, other: str) -> bool:
     """Say whether ``version`` comes before ``other``."""
-    return version_key(version) < version_key(other)  # type: ignore[operator]
+    return version_key(version) < version_key(other)
 
 
 def newest(versions: Iterable[str]) -> str:
     """Version to offer where none is asked for: a pre-release only where there is nothing else."""
-    return max(versions, key=lambda version: ("-" not in version.split("+")[0], version_key(version)))
+
+    def rank(version: str) -> tuple[bool, tuple[object, ...]]:
+        return "-" not in version.partition("+")[0], version_key(version)
+
+    return max(versions, key=rank)
 
 
 def _shown(text: object) -> str:

@@ -11,8 +11,10 @@ DEFAULT_KEPT = 1
 def decide_retired(
     kept: Sequence[str], current: str | None, previous: str | None, keep: int = DEFAULT_KEPT
 ) -> list[str]:
-    """Versions that may go: all but the active one, the one before it, and the newest up to
-    ``keep``. ``kept`` is sorted newest first. Without an active release nothing goes."""
+    """Versions that may go: all but the active one and ``keep`` others, first the one before it.
+
+    ``kept`` is sorted newest first. Without an active release nothing goes.
+    """
     if current is None:
         return []
     others = [version for version in kept if version != current]

@@ -11,8 +11,11 @@ _RULE = "═" * 55
 
 
 class UpdateStats(msgspec.Struct):
-    """Counts of one run. Downloaded + unchanged = entries; verified = proved entries;
-    deleted = paths of the base that the active release no longer has. Sizes in bytes."""
+    """Counts of one run; sizes in bytes.
+
+    Downloaded + unchanged = entries; verified = proved entries; deleted = paths of the base that
+    the active release no longer has.
+    """
 
     tool_id: str = ""
     from_version: str | None = None

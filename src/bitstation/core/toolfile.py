@@ -53,7 +53,7 @@ class ToolFile(Extras, frozen=True, kw_only=True):
     health_check: HealthCheck | None = None
     delete_policy: str = "safe"
     ignore_globs: tuple[str, ...] = DEFAULT_IGNORE_GLOBS
-    document: dict[str, object] = {}
+    document: dict[str, object] = msgspec.field(default_factory=dict)
 
     def manifest_fields(self) -> dict[str, JsonValue]:
         """Fields that the manifest repeats, in the order in which it states them."""

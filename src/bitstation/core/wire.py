@@ -6,12 +6,12 @@ newer one.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from bitstation.core.digest import HEX_PATTERN, Digest
 from bitstation.core.names import MAX_VERSION_CHARS, TOOL_ID_PATTERN, VERSION_PATTERN
-
-from typing import Annotated
 
 API_PREFIX = "/api/v1"
 DEFAULT_CHANNEL = "stable"

@@ -149,7 +149,7 @@ if sys.platform == "win32":
         return bool(attributes & stat.FILE_ATTRIBUTE_REPARSE_POINT)
 
     def native_path(path: Path) -> Path:
-        """Form of an absolute path that the system takes at any length (``\\\\?\\``)."""
+        r"""Form of an absolute path that the system takes at any length (``\\?\``)."""
         text = str(path)
         if text.startswith("\\\\?\\"):
             return path
@@ -200,8 +200,8 @@ if sys.platform == "win32":
         import subprocess
 
         user = os.environ.get("USERNAME", "")
-        subprocess.run(  # noqa: S603
-            ["icacls", str(path), "/inheritance:r", "/grant:r", f"{user}:F", "*S-1-5-18:F"],  # noqa: S607
+        subprocess.run(
+            ["icacls", str(path), "/inheritance:r", "/grant:r", f"{user}:F", "*S-1-5-18:F"],
             check=False,
             capture_output=True,
         )

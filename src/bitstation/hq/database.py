@@ -17,7 +17,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from bitstation.errors import StoreCorrupt
+from bitstation.errors import StoreCorrupt, StoreError
 
 _WRITES = "bitstation_writes"
 _BUSY_TIMEOUT_S = 30
@@ -44,6 +44,14 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+    def check(self) -> None:
+        """Raise StoreError when the database cannot be read."""
+        try:
+            with self.read() as connection:
+                connection.exec_driver_sql("SELECT version_num FROM alembic_version")
+        except DatabaseError as error:
+            raise StoreError(path="the database", detail=str(error)) from error
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

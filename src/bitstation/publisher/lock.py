@@ -45,8 +45,10 @@ def load_lock(folder: Path) -> tuple[LockedModel, ...]:
 
 
 def parse_lock(data: bytes, *, what: str = LOCK_NAME) -> tuple[LockedModel, ...]:
-    """Checked models of a lock file; a field that is not known is refused, for a misspelt one
-    would be a check that never runs. Raises ToolFolderInvalid naming every fault."""
+    """Checked models of a lock file. Raises ToolFolderInvalid naming every fault.
+
+    A field that is not known is refused: a misspelt one would be a check that never runs.
+    """
     if len(data) > MAX_LOCK_BYTES:
         raise ToolFolderInvalid.of(what, [f"larger than {MAX_LOCK_BYTES} bytes"])
     try:

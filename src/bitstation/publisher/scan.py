@@ -50,8 +50,11 @@ class Inventory(msgspec.Struct, frozen=True):
 
 
 class _Place(NamedTuple):
-    """A folder being read. ``checked`` is its path with faulty names replaced, so that a fault of
-    a folder is told once and what lies below is still judged by itself."""
+    """A folder being read.
+
+    ``checked`` is its path with faulty names replaced, so that a fault of a folder is told once
+    and what lies below is still judged by itself.
+    """
 
     folder: Path
     path: str

@@ -1,4 +1,4 @@
-"""Which files of a release are text: they are deflated in packages, and their line ends looked at."""
+"""Which files are text: packages deflate them, and their line ends are looked at."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import PurePosixPath
 from bitstation.publisher.scan import FoundFile
 
 TEXT_SUFFIXES = frozenset(
-    ".bat .c .cfg .cmd .conf .cpp .css .csv .cu .cuh .glsl .h .hpp .htm .html .ini .j2 .js .json "
-    ".jsonl .jsx .md .mjs .ps1 .psd1 .psm1 .py .pyi .rst .scss .sh .sql .svg .toml .ts .tsv .tsx "
-    ".txt .vue .wgsl .xml .yaml .yml".split()
+    """
+    .bat .c .cfg .cmd .conf .cpp .css .csv .cu .cuh .glsl .h .hpp .htm .html .ini .j2 .js .json
+    .jsonl .jsx .md .mjs .ps1 .psd1 .psm1 .py .pyi .rst .scss .sh .sql .svg .toml .ts .tsv .tsx
+    .txt .vue .wgsl .xml .yaml .yml
+    """.split()  # noqa: SIM905 - a list of fifty quoted words is not easier to read
 )
 """Decided by name alone, so that every system packs alike. A suffix is never removed: a version
 that was packed once must give the same bytes again."""

@@ -87,6 +87,11 @@ def _checked(
         proofs = prove_files(
             [found.file for found in inventory.files], ledger, on_bytes=on_bytes, stop=stop
         )
+    faults += [
+        f"{path!r} vanished while it was checked"
+        for path, proof in zip(inventory.paths, proofs, strict=True)
+        if proof.digest is None
+    ]
     if tool:
         faults += _missing_files(tool, inventory)
     faults += _model_faults(models, inventory, proofs)

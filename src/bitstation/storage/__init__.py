@@ -1,1 +1,1 @@
-"""This machine's disk: durable writes, proofs, tool trees, journals, blob folders."""
+"""The disk of this machine: durable writes, proofs, tool trees, journals, blob folders."""

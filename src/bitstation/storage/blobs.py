@@ -15,9 +15,9 @@ from typing import BinaryIO, Self
 
 from bitstation import host
 from bitstation.core.digest import Digest, is_digest
-from bitstation.errors import DigestMismatch, IntegrityError, NotFound, StoreLocked
+from bitstation.errors import DigestMismatch, DiskFull, IntegrityError, NotFound, StoreLocked
 from bitstation.storage.durable import Disk
-from bitstation.storage.faults import disk_errors
+from bitstation.storage.faults import disk_errors, free_bytes
 
 _PART_SUFFIX = ".part"
 _READ_BLOCK_BYTES = 4 * 1024 * 1024
@@ -75,10 +75,16 @@ class BlobFolder:
         except FileNotFoundError:
             return 0
 
-    def upload(self, digest: Digest, size_bytes: int) -> Upload:
+    def check_space(self, needed_bytes: int) -> None:
+        """Refuse what the volume cannot take. Raises DiskFull."""
+        free = free_bytes(self._incoming)
+        if needed_bytes > free:
+            raise DiskFull(path=str(self._incoming), needed_bytes=needed_bytes, free_bytes=free)
+
+    def upload(self, digest: Digest, size_bytes: int) -> Upload | None:
         """The one writer of a blob that is arriving, placed behind what was already received.
 
-        Raises StoreLocked while another upload of the same blob runs.
+        None when the blob is here. Raises StoreLocked while another upload of the same blob runs.
         Cost: what a former process received is read and hashed once.
         """
         path = self._part(digest)
@@ -88,6 +94,9 @@ class BlobFolder:
             self._claimed.add(digest)
             partial = self._waiting.pop(digest, None)
         try:
+            if self.has(digest):
+                self.end_upload(digest, None)
+                return None
             with disk_errors(path):
                 partial = self._resumed(partial, path, size_bytes)
                 return Upload(self, self._disk, digest, size_bytes, partial)
@@ -194,6 +203,11 @@ class Upload:
     def received(self) -> int:
         """Bytes that are here; the next ones go behind them."""
         return self._partial.received
+
+    @property
+    def is_complete(self) -> bool:
+        """Say whether all bytes are here, so that ``finish`` can prove them."""
+        return self.received == self.size_bytes
 
     def restart(self) -> None:
         """Drop what was received."""

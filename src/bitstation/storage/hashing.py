@@ -26,6 +26,10 @@ class Stop:
         """Ask the work to stop."""
         self._event.set()
 
+    def is_set(self) -> bool:
+        """Say whether stopping was asked for."""
+        return self._event.is_set()
+
     def check(self) -> None:
         """Raise UpdateCancelled once stopping was asked for."""
         if self._event.is_set():

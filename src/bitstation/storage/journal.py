@@ -44,6 +44,7 @@ class StepBegun(msgspec.Struct, frozen=True, tag="step"):
 
 
 Record = Begin | SegmentDone | StepBegun
+_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 
 
 class JournalFacts(msgspec.Struct):
@@ -121,6 +122,6 @@ def _parsed(line: bytes) -> Record | None:
     if crc != b"%08x" % binascii.crc32(body):
         return None
     try:
-        return msgspec.json.decode(body, type=Record)  # type: ignore[arg-type]
+        return _decoder.decode(body)
     except msgspec.MsgspecError:
         return None

@@ -31,10 +31,14 @@ def prove_files(
     ledger: Ledger,
     *,
     deep: bool = False,
+    on_total: OnBytes | None = None,
     on_bytes: OnBytes | None = None,
     stop: Stop | None = None,
 ) -> list[Proof]:
     """Proofs of files, in order; what had to be hashed is recorded. ``deep`` hashes all.
+
+    ``on_total`` is told once how many bytes will be hashed, when there are any; ``on_bytes`` each
+    count of them that was.
 
     Raises FileChanged when a file changes while it is read, UpdateCancelled, OSError.
     Cost: a stat and a lookup a file, plus one read of each file that the ledger does not prove.
@@ -45,6 +49,8 @@ def prove_files(
         for index, proof in enumerate(proofs)
         if proof.digest is None and paths[index].is_file() and not host.is_link(paths[index])
     ]
+    if missing and on_total:
+        on_total(sum(paths[index].stat().st_size for index in missing))
     for batch in _batches(missing, paths):
         hashed = hash_files([paths[index] for index in batch], on_bytes, stop)
         ledger.record(hashed)

@@ -14,7 +14,7 @@ from pathlib import Path
 from bitstation import host
 from bitstation.core.digest import Digest
 from bitstation.storage.durable import COPY_BLOCK_BYTES, Disk
-from bitstation.storage.hashing import OnBytes, Stop
+from bitstation.storage.hashing import Stop
 from bitstation.storage.ledger import Ledger
 
 LINK_FROM_BYTES = 256 * 1024
@@ -27,109 +27,86 @@ class SourceVanished(Exception):
     """The local file is gone or is no longer what it was; the bytes must come from elsewhere."""
 
 
-def place_copy(
-    source: Path,
-    target: Path,
-    digest: Digest,
-    *,
-    executable: bool,
-    disk: Disk,
-    ledger: Ledger,
-    on_bytes: OnBytes | None = None,
-    stop: Stop | None = None,
-) -> str:
-    """Put the content of a local file at ``target``; says how: cloned, linked or copied.
+class Reuse:
+    """Puts the content of local files under new names, as cheaply as the volume allows."""
 
-    ``source`` must have been proved; a clone or link is made only while its facts still say so,
-    a copy is hashed as it is written. Raises SourceVanished (nothing is left at ``target``),
-    OSError.
-    """
-    try:
-        facts = host.stat_facts(source)
-    except OSError as error:
-        raise SourceVanished from error
-    if not facts.is_file:
-        raise SourceVanished
-    if facts.size >= LINK_FROM_BYTES and ledger.proof(facts) == digest:
-        if _clone(source, target, facts, executable, disk):
-            return "cloned"
-        if _link(source, target, facts, digest, executable, disk, ledger):
-            return "linked"
-    _copy(source, target, digest, executable, disk, on_bytes, stop)
-    return "copied"
+    def __init__(self, disk: Disk, ledger: Ledger, stop: Stop | None = None) -> None:
+        self._disk = disk
+        self._ledger = ledger
+        self._stop = stop or Stop()
 
+    def place(self, source: Path, target: Path, digest: Digest, *, executable: bool) -> str:
+        """Put the content of a local file at ``target``; says how: cloned, linked or copied.
 
-def _clone(source: Path, target: Path, facts: host.StatFacts, executable: bool, disk: Disk) -> bool:
-    with source.open("rb", buffering=0) as reader, disk.open_new(target) as writer:
-        if host.clone_file(reader.fileno(), writer.fileno()):
+        ``source`` must have been proved; a clone or link is made only while its facts still say
+        so, a copy is hashed as it is written. Raises SourceVanished (nothing is left at
+        ``target``), OSError, UpdateCancelled.
+        """
+        try:
+            facts = host.stat_facts(source)
+        except OSError as error:
+            raise SourceVanished from error
+        if not facts.is_file:
+            raise SourceVanished
+        if facts.size >= LINK_FROM_BYTES and self._ledger.proof(facts) == digest:
+            if self._clone(source, target, facts, executable):
+                return "cloned"
+            same_mode = os.name == "nt" or facts.is_executable == executable
+            if same_mode and self._link(source, target, facts, digest):
+                return "linked"
+        self._copy(source, target, digest, executable)
+        return "copied"
+
+    def _clone(self, source: Path, target: Path, facts: host.StatFacts, executable: bool) -> bool:
+        with source.open("rb", buffering=0) as reader, self._disk.open_new(target) as writer:
+            if host.clone_file(reader.fileno(), writer.fileno()):
+                if executable:
+                    host.set_executable(writer.fileno())
+                if host.stat_facts(reader.fileno()).same_content_as(facts):
+                    return True
+        self._disk.remove(target)
+        return False
+
+    def _link(self, source: Path, target: Path, facts: host.StatFacts, digest: Digest) -> bool:
+        """Link under the ledger's lock: our own change of the stamp is carried over in the row."""
+        disk, ledger = self._disk, self._ledger
+        with ledger.locked():
+            if ledger.proof(host.stat_facts(source)) != digest:
+                return False
+            try:
+                disk.link(source, target)
+            except OSError as error:
+                if error.errno in _NO_LINK:
+                    return False
+                raise
+            if facts.is_writable:
+                disk.set_writable(target, False)
+            after = host.stat_facts(target)
+            if not _only_stamped(facts, after):
+                disk.remove(target)
+                raise SourceVanished
+            ledger.restamp(after, digest)
+        return True
+
+    def _copy(self, source: Path, target: Path, digest: Digest, executable: bool) -> None:
+        hasher = hashlib.sha256()
+        block = memoryview(bytearray(min(COPY_BLOCK_BYTES, max(1, source.stat().st_size))))
+        with source.open("rb", buffering=0) as reader, self._disk.open_new(target) as writer:
+            while count := reader.readinto(block):
+                hasher.update(block[:count])
+                self._disk.write(writer, block[:count])
+                self._stop.check()
             if executable:
                 host.set_executable(writer.fileno())
-            if host.stat_facts(reader.fileno()).same_content_as(facts):
-                return True
-    disk.remove(target)
-    return False
-
-
-def _link(
-    source: Path,
-    target: Path,
-    facts: host.StatFacts,
-    digest: Digest,
-    executable: bool,
-    disk: Disk,
-    ledger: Ledger,
-) -> bool:
-    """Link under the ledger's lock: our own change of the stamp is carried over in the row."""
-    if os.name != "nt" and facts.is_executable != executable:
-        return False
-    with ledger.locked():
-        if ledger.proof(host.stat_facts(source)) != digest:
-            return False
-        try:
-            disk.link(source, target)
-        except OSError as error:
-            if error.errno in _NO_LINK:
-                return False
-            raise
-        if facts.is_writable:
-            disk.set_writable(target, False)
-        after = host.stat_facts(target)
-        # Size and modification time are ours to compare: no act of ours moves them.
-        if (after.identity, after.size, after.mtime_ns) != (
-            facts.identity,
-            facts.size,
-            facts.mtime_ns,
-        ):
-            disk.remove(target)
+        if hasher.hexdigest() != digest:
+            self._disk.remove(target)
             raise SourceVanished
-        ledger.restamp(after, digest)
-    return True
 
 
-def _copy(
-    source: Path,
-    target: Path,
-    digest: Digest,
-    executable: bool,
-    disk: Disk,
-    on_bytes: OnBytes | None,
-    stop: Stop | None,
-) -> None:
-    hasher = hashlib.sha256()
-    block = memoryview(bytearray(min(COPY_BLOCK_BYTES, max(1, source.stat().st_size))))
-    with source.open("rb", buffering=0) as reader, disk.open_new(target) as writer:
-        while count := reader.readinto(block):
-            hasher.update(block[:count])
-            disk.write(writer, block[:count])
-            if on_bytes:
-                on_bytes(count)
-            if stop:
-                stop.check()
-        if executable:
-            host.set_executable(writer.fileno())
-    if hasher.hexdigest() != digest:
-        disk.remove(target)
-        raise SourceVanished
+def _only_stamped(before: host.StatFacts, after: host.StatFacts) -> bool:
+    """Say whether a file's content is as it was: no act of ours moves size or write time."""
+    same_file = after.identity == before.identity
+    return same_file and (after.size, after.mtime_ns) == (before.size, before.mtime_ns)
 
 
 def remove_name(path: Path, disk: Disk, ledger: Ledger, survivors: list[Path]) -> None:
@@ -154,7 +131,7 @@ def remove_name(path: Path, disk: Disk, ledger: Ledger, survivors: list[Path]) -
         if not facts.is_writable:
             disk.set_writable(other, False)
         after = host.stat_facts(other)
-        if digest and (after.size, after.mtime_ns) == (facts.size, facts.mtime_ns):
+        if digest and _only_stamped(facts, after):
             ledger.restamp(after, digest)
 
 
@@ -172,5 +149,5 @@ def move_file(source: Path, target: Path, disk: Disk, ledger: Ledger) -> None:
         digest = ledger.proof(before)
         disk.replace(source, target)
         after = host.stat_facts(target)
-        if digest and (after.size, after.mtime_ns) == (before.size, before.mtime_ns):
+        if digest and _only_stamped(before, after):
             ledger.restamp(after, digest)

@@ -93,8 +93,10 @@ class ToolTree:
         return match[1]
 
     def kept_versions(self) -> list[str]:
-        """Versions whose folder holds a manifest, newest first. It is moved in last and removed
-        first, so such a folder was complete once."""
+        """Versions whose folder holds a manifest, newest first.
+
+        It is moved in last and renamed first, so such a folder was complete once.
+        """
         try:
             names = [entry.name[1:] for entry in self.releases.iterdir() if entry.name[0] == "v"]
         except FileNotFoundError:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 from bitstation.core.digest import Digest
-from bitstation.core.manifest import parse_manifest
+from bitstation.core.manifest import Manifest, parse_manifest
 from bitstation.core.scopes import MANIFEST_NAME
 from bitstation.errors import NotFound, SourceError
 from bitstation.host import native_path
@@ -18,22 +19,30 @@ class FolderSource(Source):
 
     concurrency = 2
 
-    def __init__(self, folder: Path, *, legacy: bool = False) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = native_path(Path(folder).absolute())
-        self._paths: dict[str, str] = {}
-        self._legacy = legacy
         self.name = str(folder)
 
-    def _resolve(self, tool_id: str, version: str | None) -> Offer:
+    @cached_property
+    def _manifest_bytes(self) -> bytes:
         try:
-            data = read_manifest_bytes(self._folder)
+            return read_manifest_bytes(self._folder)
         except OSError as error:
-            raise NotFound(
-                source=self.name, what=f"a {MANIFEST_NAME} ({error.strerror})"
-            ) from error
-        manifest = parse_manifest(data, legacy=self._legacy, what=f"{self.name}/{MANIFEST_NAME}")
-        self._paths = {entry.sha256: entry.path for entry in manifest.entries}
-        return Offer(manifest.tool_id, manifest.tool_version, data)
+            what = f"a {MANIFEST_NAME} ({error.strerror})"
+            raise NotFound(source=self.name, what=what) from error
+
+    @cached_property
+    def _manifest(self) -> Manifest:
+        # Only an index of what may lie where: whoever resolves decides whether it is believed.
+        return parse_manifest(self._manifest_bytes, legacy=True, what=self.name)
+
+    @cached_property
+    def _paths(self) -> dict[str, str]:
+        return {entry.sha256: entry.path for entry in self._manifest.entries}
+
+    def _resolve(self, tool_id: str, version: str | None) -> Offer:
+        manifest = self._manifest
+        return Offer(manifest.tool_id, manifest.tool_version, self._manifest_bytes)
 
     def _open(self, digest: Digest, offset: int, length: int | None) -> RangeReader:
         path = self._paths.get(digest)

@@ -1,4 +1,4 @@
-"""The one question before an install: may this release run here?"""
+"""The one question before an install: whether this release may run here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import enum
 from bitstation.core.manifest import Manifest
 
 
-class Grounds(str, enum.Enum):
+class Grounds(enum.StrEnum):
     """Why a release is allowed."""
 
     UNSIGNED = "unsigned"

@@ -18,7 +18,7 @@ from bitstation.core.globs import matches_any
 from bitstation.core.manifest import Manifest
 from bitstation.core.plan import Plan, PlanEntry
 from bitstation.core.scopes import MANIFEST_NAME
-from bitstation.storage.reuse import LINK_FROM_BYTES, SourceVanished, place_copy
+from bitstation.storage.reuse import LINK_FROM_BYTES, Reuse, SourceVanished
 from bitstation.storage.tree import files_below
 from bitstation.transport.source import Source
 from bitstation.worker.fetch import Transfer
@@ -34,6 +34,7 @@ class Assembly:
         self._plan = plan
         self._staging = staging
         self._held = held
+        self._reuse = Reuse(run.disk, run.ledger, run.stop)
         self._done_bytes = 0
         self._written: dict[str, host.StatFacts] = {}
         self._carried: list[str] = []
@@ -132,15 +133,7 @@ class Assembly:
         for source in self._local_sources(entry):
             run.stop.check()
             try:
-                how = place_copy(
-                    source,
-                    target,
-                    entry.sha256,
-                    executable=entry.executable,
-                    disk=run.disk,
-                    ledger=run.ledger,
-                    stop=run.stop,
-                )
+                how = self._reuse.place(source, target, entry.sha256, executable=entry.executable)
             except SourceVanished:
                 continue
             if how != "linked":

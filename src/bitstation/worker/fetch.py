@@ -102,7 +102,7 @@ class Transfer:
         )
 
     def _receive(self, entry: PlanEntry, target: Path) -> str:
-        """Write an entry's bytes and return their digest; a broken transfer goes on where it was."""
+        """Write an entry's bytes and return their digest; a broken transfer goes on."""
         with self._run.disk.open_new(target) as file:
             host.preallocate(file.fileno(), entry.size_bytes)
             pipe = _HashingWriter(self._run, file, entry.size_bytes)

@@ -67,7 +67,7 @@ def _proved(run: Run, claims: Names, sizes: dict[Digest, int]) -> Names:
     held: Names = {}
     round_ = [(digest, paths[0], paths[1:]) for digest, paths in claims.items()]
     while round_:
-        proofs = prove(run, [path for _digest, path, _more in round_], "prove")
+        proofs = prove(run, [path for _digest, path, _more in round_])
         again = []
         for (digest, path, more), proof in zip(round_, proofs, strict=True):
             if proof.digest == digest:
@@ -78,19 +78,22 @@ def _proved(run: Run, claims: Names, sizes: dict[Digest, int]) -> Names:
     return held
 
 
-def prove(run: Run, paths: list[Path], phase: str, *, deep: bool = False) -> list[Proof]:
+def prove(run: Run, paths: list[Path], *, deep: bool = False) -> list[Proof]:
     """Proofs with progress events. A file that changes while it is read counts as unproved."""
     done_bytes = 0
 
+    def on_total(total_bytes: int) -> None:
+        run.emit(PhaseChanged, phase="hash", total_bytes=total_bytes)
+
     def on_bytes(count: int) -> None:
         nonlocal done_bytes
-        if done_bytes == 0:
-            run.emit(PhaseChanged, phase=phase, total_bytes=_total(paths), total_files=len(paths))
         done_bytes += count
-        run.emit(TransferProgress, phase=phase, done_bytes=done_bytes)
+        run.emit(TransferProgress, phase="hash", done_bytes=done_bytes)
 
     try:
-        return prove_files(paths, run.ledger, deep=deep, on_bytes=on_bytes, stop=run.stop)
+        return prove_files(
+            paths, run.ledger, deep=deep, on_total=on_total, on_bytes=on_bytes, stop=run.stop
+        )
     except FileChanged:
         # One restless file must not hide the others: look at each by itself.
         return [_alone(run, path) for path in paths]
@@ -101,13 +104,3 @@ def _alone(run: Run, path: Path) -> Proof:
         return prove_files([path], run.ledger, stop=run.stop)[0]
     except FileChanged:
         return Proof(None, True, None)
-
-
-def _total(paths: list[Path]) -> int:
-    total = 0
-    for path in paths:
-        try:
-            total += path.stat().st_size
-        except OSError:
-            continue
-    return total

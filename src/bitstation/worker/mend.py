@@ -1,5 +1,7 @@
-"""Make an installed release whole again, file by file, every file complete under its name or not
-replaced at all. Used by repair, and when an update meets a release that is already here.
+"""Make an installed release whole again, file by file.
+
+Each file is complete under its name or not replaced at all. Used by repair, and when an update
+meets a release that is already here.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from bitstation import host
 from bitstation.core.events import PhaseChanged, PlanReady
 from bitstation.core.manifest import Entry, Manifest
 from bitstation.core.plan import Plan, plan_update
-from bitstation.storage.reuse import LINK_FROM_BYTES, move_file, place_copy
+from bitstation.storage.reuse import LINK_FROM_BYTES, Reuse, move_file
 from bitstation.transport.source import Source
 from bitstation.worker.assemble import Assembly
 from bitstation.worker.inventory import names_of, prove, survey
@@ -21,7 +23,7 @@ from bitstation.worker.verify import lost_executable_bits
 def damaged_entries(run: Run, folder: Path, manifest: Manifest, *, deep: bool) -> list[Entry]:
     """Entries whose file is absent, holds other bytes, or lost its executable bit."""
     paths = [folder / entry.path for entry in manifest.entries]
-    proofs = prove(run, paths, "prove", deep=deep)
+    proofs = prove(run, paths, deep=deep)
     pairs = list(zip(manifest.entries, proofs, strict=True))
     damaged = [entry for entry, proof in pairs if proof.digest != entry.sha256]
     names = {entry.path for entry in damaged}
@@ -108,14 +110,8 @@ class Mending:
 
     def _mend_shared(self, entry: Entry, good: Path, other: Path) -> None:
         run, temporary = self._run, self._staging / "shared"
-        place_copy(
-            good,
-            temporary,
-            entry.sha256,
-            executable=entry.executable,
-            disk=run.disk,
-            ledger=run.ledger,
-        )
+        reuse = Reuse(run.disk, run.ledger, run.stop)
+        reuse.place(good, temporary, entry.sha256, executable=entry.executable)
         move_file(temporary, other, run.disk, run.ledger)
         run.disk.sync_dir(other.parent)
 

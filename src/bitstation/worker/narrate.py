@@ -70,8 +70,6 @@ class Narrator:
         self._write("")
 
     def _enter(self, phase: str) -> None:
-        self._leave()
-        self._phase = phase
         _ = self._
         titles = {
             "diff": _("Computing differences..."),
@@ -83,6 +81,8 @@ class Narrator:
             "collect": _("PHASE 5: Cleaning up obsolete files"),
         }
         if phase in titles:
+            self._leave()
+            self._phase = phase
             self._line(titles[phase])
 
     def _leave(self) -> None:

@@ -63,4 +63,4 @@ def _prove_current(run: Run) -> None:
     manifest = run.tree.manifest(version) if version else None
     if version and manifest:
         folder = run.tree.release(version)
-        prove(run, [folder / entry.path for entry in manifest.entries], "prove")
+        prove(run, [folder / entry.path for entry in manifest.entries])

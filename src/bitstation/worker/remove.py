@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bitstation.core.retention import decide_retired
 from bitstation.errors import NoInstallation
-from bitstation.storage.tree import files_below
+from bitstation.storage.tree import ToolTree
 from bitstation.worker.collect import collect, retire
 from bitstation.worker.history import previous_version
 from bitstation.worker.recover import recover
@@ -22,10 +23,13 @@ def collect_garbage(run: Run) -> None:
         collect(run, previous=previous_version(run.tree))
 
 
-def garbage_bytes(run: Run) -> int:
-    """Bytes in staging, for a dry run."""
-    area = run.tree.staging_area
-    return sum((area / path).stat().st_size for path in files_below(area))
+def garbage(tree: ToolTree) -> list[str]:
+    """What a collection would remove: kept releases beyond retention, staging, headless folders."""
+    kept = tree.kept_versions()
+    retired = decide_retired(kept, tree.current_version(), previous_version(tree))
+    known = {f"v{version}" for version in kept}
+    folders = [entry.name for entry in tree.releases.iterdir() if entry.name not in known]
+    return [f"v{version}" for version in retired] + sorted(folders)
 
 
 def uninstall(run: Run) -> None:

@@ -123,7 +123,7 @@ def _whole_entries(run: Run, plan: Plan, staging: Path) -> set[int]:
     paths = [staging / plan.entries[index].path for index in done]
     whole = {
         index
-        for index, proof in zip(done, prove(run, paths, "prove"), strict=True)
+        for index, proof in zip(done, prove(run, paths), strict=True)
         if proof.digest == plan.entries[index].sha256
     }
     names = {plan.entries[index].path for index in whole}

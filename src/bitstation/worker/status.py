@@ -69,8 +69,11 @@ def _visibly_damaged(tree: ToolTree, manifest: Manifest, ledger: Ledger | None) 
 
 
 def installed_facts(tree: ToolTree, ledger: Ledger) -> InstalledFacts | None:
-    """Facts for eligibility: hash recomputed, every file proved by the ledger or, where it knows
-    nothing of a file, by hashing. A file that changed since its proof counts as unproved."""
+    """Facts for eligibility, the manifest's hash recomputed.
+
+    Every file is proved by the ledger or, where it knows nothing of a file, by hashing. A file
+    that changed since its proof counts as unproved.
+    """
     version = tree.current_version()
     manifest = tree.manifest(version) if version else None
     if manifest is None:

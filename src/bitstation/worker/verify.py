@@ -33,7 +33,7 @@ def verify_folder(
     """
     entries = manifest.entries
     run.emit(PhaseChanged, phase="verify", total_files=len(entries))
-    proofs = prove(run, [folder / entry.path for entry in entries], "verify", deep=deep)
+    proofs = prove(run, [folder / entry.path for entry in entries], deep=deep)
     written = set(hashed)
     damaged, by_hash = [], 0
     for entry, proof in zip(entries, proofs, strict=True):

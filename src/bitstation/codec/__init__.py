@@ -1,0 +1,1 @@
+"""Bytes to bytes: formats, hashing, compression, deltas."""

@@ -1,0 +1,77 @@
+"""An HQ without its network: everything below one data folder, opened and closed together."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bitstation import host
+from bitstation.errors import StoreLocked
+from bitstation.hq.database import Database
+from bitstation.hq.listing import Listing
+from bitstation.hq.lookup import BlobLookup
+from bitstation.hq.releases import Releases
+from bitstation.hq.requirements import Requirements
+from bitstation.hq.sessions import PublishSessions
+from bitstation.hq.token import load_token
+from bitstation.storage.blobs import BlobFolder
+from bitstation.storage.durable import Disk
+from bitstation.storage.faults import disk_errors
+
+TOKEN_NAME = "publisher-token"
+_ABANDONED_UPLOAD_S = 7 * 24 * 3600
+
+
+class Headquarters:
+    """The parts of an HQ; a context manager, and the only one at its folder.
+
+    Raises StoreLocked when another HQ runs on the same folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        disk = Disk()
+        with disk_errors(folder):
+            disk.make_dir(folder)
+        self.token_path = folder / TOKEN_NAME
+        self._lock = _locked(folder / "lock")
+        try:
+            self.token = load_token(self.token_path)
+            self.blobs = BlobFolder(folder, disk)
+            self.blobs.sweep_incoming(_ABANDONED_UPLOAD_S)
+            self._database = Database(folder / "hq.sqlite3")
+        except BaseException:
+            self._lock.release()
+            raise
+        self.releases = Releases(self._database)
+        self.requirements = Requirements(self._database)
+        self.sessions = PublishSessions(self._database, self.blobs, self.releases)
+        self.listing = Listing(self.releases, self.requirements, self.blobs)
+        self.lookup = BlobLookup(self.releases)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._database.close()
+        self._lock.release()
+
+    def check(self) -> None:
+        """Raise BitStationError when the database or the blob folder cannot be used."""
+        self._database.check()
+        self.blobs.check_space(0)
+
+
+def _locked(path: Path) -> host.FileLock:
+    lock = host.FileLock(path)
+    with disk_errors(path):
+        if not lock.acquire():
+            raise StoreLocked(path=str(path.parent), holder=lock.read_holder() or "another HQ")
+        lock.write_holder(f"bitstation hq serve, process {os.getpid()}")
+    return lock

@@ -1,0 +1,221 @@
+"""Publish sessions: a manifest, then only the blobs that HQ lacks, then one commit.
+
+A session is found again by what it publishes, so an interrupted publisher simply begins anew and
+goes on where he stopped. Nothing of a session is visible to readers before its commit.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from sqlalchemy import Connection, insert, select, update
+
+from bitstation.core.digest import EMPTY, Digest, digest_of
+from bitstation.core.manifest import Manifest, parse_manifest
+from bitstation.core.wire import BlobWanted, PublishSession
+from bitstation.errors import ManifestError, NotFound, ReleaseIncomplete
+from bitstation.hq.database import Database, now_ms
+from bitstation.hq.releases import BlobRef, Releases, check_same
+from bitstation.hq.tables import publish_session
+from bitstation.storage.blobs import BlobFolder, Upload
+
+_OPEN, _COMMITTED = "OPEN", "COMMITTED"
+_SESSIONS_KEPT_PARSED = 8
+
+log = logging.getLogger(__name__)
+
+
+class PublishSessions:
+    """How releases come to HQ; callable from several threads."""
+
+    def __init__(self, database: Database, blobs: BlobFolder, releases: Releases) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._releases = releases
+        self._sizes = lru_cache(_SESSIONS_KEPT_PARSED)(self._load_sizes)
+        # A manifest of 32 MiB takes a few hundred in memory: one at a time.
+        self._turn = threading.Lock()
+
+    def open(self, manifest_bytes: bytes) -> PublishSession:
+        """Begin to publish a release, or go on with it.
+
+        Raises ManifestError, ReleaseConflict, DiskFull.
+        Cost: about 10 microseconds an entry, and one look at the disk for each blob.
+        """
+        with self._turn:
+            return self._open(manifest_bytes)
+
+    def _open(self, manifest_bytes: bytes) -> PublishSession:
+        manifest = parse_manifest(manifest_bytes)
+        known = self._releases.find(manifest.tool_id, manifest.tool_version)
+        if known is not None:
+            check_same(known, manifest)
+        sizes = _sizes_of(manifest)
+        if EMPTY in sizes:
+            self._store(b"")
+        wanted = self._wanted(sizes)
+        self._blobs.check_space(sum(blob.size - blob.received for blob in wanted))
+        manifest_blob = self._store(manifest_bytes)
+        with self._database.write() as connection:
+            session = _find_or_begin(connection, manifest, manifest_blob)
+        return session.answer(wanted)
+
+    def get(self, session_id: str) -> PublishSession:
+        """A session and what HQ still lacks. Raises NotFound."""
+        session = self._session(session_id)
+        return session.answer(self._wanted(self._sizes(session.manifest_blob)))
+
+    def upload(self, session_id: str, digest: Digest) -> Upload | BlobRef:
+        """Writer of a blob of the session; the blob itself when HQ has it already.
+
+        Raises NotFound, StoreLocked.
+        """
+        session = self._session(session_id)
+        size = self._sizes(session.manifest_blob).get(digest)
+        if size is None:
+            raise NotFound(source="HQ", what=f"blob {digest} in this session's manifest")
+        return self._blobs.upload(digest, size) or BlobRef(digest, size)
+
+    def commit(self, session_id: str) -> PublishSession:
+        """Make the session's release visible; a second time changes nothing.
+
+        Raises NotFound, ReleaseIncomplete, ReleaseConflict when another session was faster.
+        Crash: the release is visible or it is not.
+        """
+        with self._turn:
+            session = self._session(session_id)
+            if session.state == _OPEN:
+                self._publish(session)
+        return session._replace(state=_COMMITTED).answer([])
+
+    def _publish(self, session: _Session) -> None:
+        manifest_bytes = self._read(session.manifest_blob)
+        manifest = parse_manifest(manifest_bytes)
+        if lacking := self._wanted(_sizes_of(manifest)):
+            raise ReleaseIncomplete(
+                tool_id=session.tool_id, version=session.version, count=len(lacking)
+            )
+        with self._database.write() as connection:
+            manifest_blob = BlobRef(session.manifest_blob, len(manifest_bytes))
+            self._releases.add(connection, manifest, manifest_blob)
+            connection.execute(
+                update(publish_session)
+                .where(publish_session.c.id == session.key)
+                .values(state=_COMMITTED)
+            )
+        log.info(
+            "published %s %s: %d files, %d bytes, manifest_hash %s",
+            manifest.tool_id,
+            manifest.tool_version,
+            len(manifest.entries),
+            manifest.total_bytes,
+            manifest.manifest_hash,
+        )
+
+    def _session(self, session_id: str) -> _Session:
+        with self._database.read() as connection:
+            query = _SELECT.where(publish_session.c.uid == session_id)
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            raise NotFound(source="HQ", what="this publish session")
+        return _Session(*row)
+
+    def _wanted(self, sizes: Mapping[Digest, int]) -> list[BlobWanted]:
+        wanted = []
+        for digest, size in sizes.items():
+            found = self._blobs.size(digest)
+            if found is None:
+                wanted.append(BlobWanted(digest, size, self._blobs.received(digest)))
+            elif found != size:
+                raise _size_fault(digest, size, found)
+        return wanted
+
+    def _load_sizes(self, manifest_blob: Digest) -> Mapping[Digest, int]:
+        return _sizes_of(parse_manifest(self._read(manifest_blob)))
+
+    def _read(self, digest: Digest) -> bytes:
+        with self._blobs.open_read(digest) as file:
+            return file.read()
+
+    def _store(self, data: bytes) -> Digest:
+        digest = digest_of(data)
+        upload = self._blobs.upload(digest, len(data))
+        if upload is not None:
+            with upload:
+                upload.restart()
+                upload.write(data)
+                upload.finish()
+        return digest
+
+
+class _Session(NamedTuple):
+    """A row of publish_session."""
+
+    key: int
+    uid: str
+    tool_id: str
+    version: str
+    manifest_hash: Digest
+    manifest_blob: Digest
+    state: str
+
+    def answer(self, wanted: list[BlobWanted]) -> PublishSession:
+        """The session as publishers see it."""
+        return PublishSession(
+            session_id=self.uid,
+            tool_id=self.tool_id,
+            version=self.version,
+            manifest_hash=self.manifest_hash,
+            wanted=tuple(wanted),
+            state=self.state,
+        )
+
+
+_SELECT = select(
+    publish_session.c.id,
+    publish_session.c.uid,
+    publish_session.c.tool_id,
+    publish_session.c.version,
+    publish_session.c.manifest_hash,
+    publish_session.c.manifest_blob,
+    publish_session.c.state,
+)
+
+
+def _find_or_begin(connection: Connection, manifest: Manifest, manifest_blob: Digest) -> _Session:
+    columns = publish_session.c
+    key = {
+        "tool_id": manifest.tool_id,
+        "version": manifest.tool_version,
+        "manifest_hash": manifest.manifest_hash,
+    }
+    query = _SELECT.filter_by(**key)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        begun = {"uid": secrets.token_hex(16), "state": _OPEN, "created_at": now_ms()}
+        connection.execute(insert(publish_session), key | begun | {"manifest_blob": manifest_blob})
+    elif row.state == _OPEN:
+        # The same release, perhaps with another created_at: what was sent last is published.
+        connection.execute(
+            update(publish_session).where(columns.id == row.id).values(manifest_blob=manifest_blob)
+        )
+    return _Session(*connection.execute(query).one())
+
+
+def _sizes_of(manifest: Manifest) -> dict[Digest, int]:
+    sizes: dict[Digest, int] = {}
+    for entry in manifest.entries:
+        size = sizes.setdefault(entry.sha256, entry.size)
+        if size != entry.size:
+            raise _size_fault(entry.sha256, entry.size, size)
+    return sizes
+
+
+def _size_fault(digest: Digest, stated: int, known: int) -> ManifestError:
+    fault = f"size {stated} of {digest} is wrong: the same content has {known} bytes elsewhere"
+    return ManifestError.of("the manifest", [fault])

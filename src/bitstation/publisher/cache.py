@@ -1,0 +1,37 @@
+"""Where the publisher keeps what it may lose: its ledger, begun downloads, locks of output folders.
+
+Outside of every tool folder, so that nothing of it can ship.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bitstation import host
+from bitstation.storage.faults import disk_errors
+from bitstation.storage.ledger import Ledger
+
+
+def cache_dir() -> Path:
+    """Folder named by BITSTATION_CACHE_DIR, else the user's own for caches; created here.
+
+    Raises StoreError.
+    """
+    if wish := os.environ.get("BITSTATION_CACHE_DIR"):
+        folder = Path(wish)
+    else:
+        import platformdirs
+
+        folder = platformdirs.user_cache_path("bitstation", appauthor=False)
+    folder = host.native_path(folder.absolute())
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def open_ledger() -> Ledger:
+    """Proofs of files of all tool folders of this user. Raises StoreError."""
+    path = cache_dir() / "publisher-ledger.sqlite3"
+    with disk_errors(path):
+        return Ledger(path)
