@@ -1,9 +1,9 @@
-"""Byte-for-byte reproducible ZIP archives, in parts.
+"""Byte-for-byte reproducible ZIP archives.
 
-Order, times, modes and the choice of method depend on the release only. Deflated bytes also
-depend on the library: zlib writes the same for the same level everywhere, but some Pythons carry
-zlib-ng instead (3.14 on Windows; some distributions), which writes others. The package is as good,
-its SHA-256 differs; ``has_common_deflate`` tells.
+Order, times, modes and methods depend on the release only. Deflated bytes depend on the library
+too: zlib has written the same ones for years, but some Pythons carry zlib-ng in its place (3.14 on
+Windows, some Linux distributions). Such a package is as good, but its SHA-256 is another;
+``has_common_deflate`` tells.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import hashlib
 import stat
 import zlib
 from functools import cache
+from io import FileIO
 from pathlib import Path
 
 from bitstation import host
@@ -25,15 +26,16 @@ from bitstation.storage.parts import PartsWriter
 
 _LEVEL = 6
 _BLOCK_BYTES = 4 * 1024 * 1024
-_SAMPLE_DIGEST = ""
+_SAMPLE_DEFLATED = "543fa1db54347dbd701fc7d709f508dc249a99015548b4d42a857ae41dea6198"
 
 
 @cache
 def has_common_deflate() -> bool:
-    """Say whether this Python deflates to the bytes that zlib writes."""
-    sample = "".join(f"{number * number % 977} lines of a file\n" for number in range(4000))
-    packed = _packer().compress(sample.encode()) + b""
-    return hashlib.sha256(packed).hexdigest() == _SAMPLE_DIGEST
+    """Say whether this Python deflates to the bytes that zlib 1.2 and 1.3 write."""
+    sample = "".join(f"line {number * number % 977} of a file\n" for number in range(2000))
+    packer = _packer()
+    packed = packer.compress(sample.encode()) + packer.flush()
+    return hashlib.sha256(packed).hexdigest() == _SAMPLE_DEFLATED
 
 
 def _packer() -> zlib._Compress:
@@ -41,7 +43,10 @@ def _packer() -> zlib._Compress:
 
 
 class ZipWriter:
-    """Appends files to an archive; ``finish`` ends it. Raises OSError, StoreError, FileChanged."""
+    """Appends files to an archive; ``finish`` ends it.
+
+    Raises OSError, StoreError, FileChanged, UpdateCancelled. Memory: two blocks of 4 MiB.
+    """
 
     def __init__(
         self, parts: PartsWriter, on_bytes: OnBytes | None = None, stop: Stop | None = None
@@ -55,8 +60,9 @@ class ZipWriter:
         """Append a text file that is in memory."""
         packer = _packer()
         packed = packer.compress(data) + packer.flush()
-        member = self._member(name, DEFLATED, executable=False)._replace(
-            crc=zlib.crc32(data), packed_size=len(packed), size=len(data)
+        offset = self._parts.tell()
+        member = Member(
+            name, DEFLATED, zlib.crc32(data), len(packed), len(data), offset, _mode(False)
         )
         self._parts.write(encode_local(member) + packed)
         self._members.append(member)
@@ -66,14 +72,53 @@ class ZipWriter:
     ) -> None:
         """Append a file that was proved to be ``digest`` while it had ``facts``.
 
-        It is hashed again only where the volume keeps no change stamps to prove that it still is.
+        It is hashed once more only where the volume keeps no stamps to tell that it still is.
         """
         method = DEFLATED if is_text(name) else STORED
-        member = self._member(name, method, executable=executable)
-        # Written twice: sizes and checksum are known when the data has gone by.
+        offset = self._parts.tell()
+        # The header is written twice: the checksum is known when the data has gone by.
+        member = Member(name, method, 0, 0, facts.size, offset, _mode(executable))
         self._parts.write(encode_local(member))
-        with file.open("rb", buffering=0) as reader:
-            hasher = hashlib.sha256() if not facts.change_ns else None
-            if not host.stat_facts(reader.fileno()).same_content_as(facts):
-                raise FileChanged(path=str(file))
-            ...
+        data_offset = self._parts.tell()
+        with FileIO(file) as reader:
+            before = host.stat_facts(reader.fileno())
+            crc, found = self._copy(reader, method, hashed=not facts.change_ns)
+            after = host.stat_facts(reader.fileno())
+        if not facts.same_content_as(before) or not facts.same_content_as(after):
+            raise FileChanged(path=str(file))
+        if found not in (None, digest):
+            raise FileChanged(path=str(file))
+        member = member._replace(crc=crc, packed_size=self._parts.tell() - data_offset)
+        self._parts.patch(offset, encode_local(member))
+        self._members.append(member)
+
+    def finish(self) -> list[Path]:
+        """Write the central directory; gives the archive's files, durable."""
+        start = self._parts.tell()
+        for member in self._members:
+            self._parts.write(encode_central(member))
+        size_bytes = self._parts.tell() - start
+        self._parts.write(encode_end(End(len(self._members), start, size_bytes)))
+        return self._parts.finish()
+
+    def _copy(self, reader: FileIO, method: int, *, hashed: bool) -> tuple[int, str | None]:
+        """Write a file's data, packed as ``method`` says; gives its CRC-32, and digest if asked."""
+        crc, hasher, packer = 0, hashlib.sha256() if hashed else None, _packer()
+        block = memoryview(bytearray(_BLOCK_BYTES))
+        while count := reader.readinto(block):
+            data = block[:count]
+            crc = zlib.crc32(data, crc)
+            if hasher:
+                hasher.update(data)
+            self._parts.write(packer.compress(data) if method == DEFLATED else data)
+            if self._on_bytes:
+                self._on_bytes(count)
+            if self._stop:
+                self._stop.check()
+        if method == DEFLATED:
+            self._parts.write(packer.flush())
+        return crc, hasher.hexdigest() if hasher else None
+
+
+def _mode(executable: bool) -> int:
+    return stat.S_IFREG | (0o755 if executable else 0o644)

@@ -40,7 +40,7 @@ class FolderSource(Source):
     def _paths(self) -> dict[str, str]:
         return {entry.sha256: entry.path for entry in self._manifest.entries}
 
-    def _resolve(self, tool_id: str, version: str | None) -> Offer:
+    def _resolve(self, tool_id: str | None, version: str | None) -> Offer:
         manifest = self._manifest
         return Offer(manifest.tool_id, manifest.tool_version, self._manifest_bytes)
 

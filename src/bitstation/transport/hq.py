@@ -95,7 +95,7 @@ class HqClient:
         return self._decoded(answer, PublishSession)
 
     def put_blob(
-        self, session_id: str, digest: Digest, body: bytes, offset: int, size_bytes: int
+        self, session_id: str, digest: Digest, body: memoryview, offset: int, size_bytes: int
     ) -> None:
         """Upload one span of a blob that HQ lacks."""
         last = offset + len(body) - 1
@@ -195,7 +195,9 @@ class HqSource(Source):
         """Close idle connections."""
         self._client.close()
 
-    def _resolve(self, tool_id: str, version: str | None) -> Offer:
+    def _resolve(self, tool_id: str | None, version: str | None) -> Offer:
+        if tool_id is None:
+            raise UsageError(detail=f"{self.name} holds many tools: name one")
         summary = self._client.tool(tool_id)
         row = next((row for row in summary.required if row.channel == self._channel), None)
         wanted = version or (row.version if row else summary.latest)

@@ -30,7 +30,7 @@ READ_TIMEOUT_S = 30.0
 MAX_REDIRECTS = 5
 RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 
-Body = bytes | None
+Body = bytes | memoryview | None
 
 
 class Answer(NamedTuple):

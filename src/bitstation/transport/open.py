@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bitstation.core.wire import DEFAULT_CHANNEL
 from bitstation.errors import UsageError
 from bitstation.transport.source import Source
 
 
-def open_source(named: str | Path, *, channel: str = "stable") -> Source:
+def open_source(
+    named: str | Path, *, channel: str = DEFAULT_CHANNEL, legacy: bool = False
+) -> Source:
     """Source for an address, folder or package. Raises UsageError for what is none of them."""
     if isinstance(named, str) and named.startswith(("http://", "https://")):
         from bitstation.transport.hq import HqClient, HqSource
@@ -22,5 +25,5 @@ def open_source(named: str | Path, *, channel: str = "stable") -> Source:
     if path.is_file() or path.with_name(path.name + ".001").is_file():
         from bitstation.transport.package import PackageSource
 
-        return PackageSource(path)
+        return PackageSource(path, legacy=legacy)
     raise UsageError(detail=f"{named} is no folder, no package and no http address")

@@ -57,8 +57,12 @@ class Source(abc.ABC):
     concurrency: int = 4
     """Files that may usefully be read at once."""
 
-    def resolve(self, tool_id: str, version: str | None, *, legacy: bool = False) -> Resolved:
+    def resolve(
+        self, tool_id: str | None, version: str | None, *, legacy: bool = False
+    ) -> Resolved:
         """A release; without a version the required one, else the latest.
+
+        ``tool_id`` None is for sources that hold one release: whatever it is.
 
         Raises SourceError, ManifestError, UnexpectedRelease when given what was not asked for.
         """
@@ -75,8 +79,10 @@ class Source(abc.ABC):
         data = manifest.encode() if lowered else offer.manifest_bytes
         return Resolved(manifest, data, offer.required, lowered)
 
-    def _check(self, offer: Offer, manifest: Manifest, tool_id: str, version: str | None) -> None:
-        wanted = f"{tool_id} {version or offer.version}"
+    def _check(
+        self, offer: Offer, manifest: Manifest, tool_id: str | None, version: str | None
+    ) -> None:
+        wanted = f"{tool_id or offer.tool_id} {version or offer.version}"
         given = f"{manifest.tool_id} {manifest.tool_version}"
         if wanted != given:
             raise UnexpectedRelease(source=self.name, wanted=wanted, given=given)
@@ -122,7 +128,7 @@ class Source(abc.ABC):
         return
 
     @abc.abstractmethod
-    def _resolve(self, tool_id: str, version: str | None) -> Offer: ...
+    def _resolve(self, tool_id: str | None, version: str | None) -> Offer: ...
 
     @abc.abstractmethod
     def _open(self, digest: Digest, offset: int, length: int | None) -> RangeReader:

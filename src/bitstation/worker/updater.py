@@ -160,7 +160,11 @@ class DeltaUpdater:
             yield run
 
     def _with(self, source: AnySource, action: Callable[[Run, Source], T]) -> T:
-        opened = source if isinstance(source, Source) else open_source(source)
+        opened = (
+            source
+            if isinstance(source, Source)
+            else open_source(source, legacy=self._options.legacy)
+        )
         try:
             with self._run() as run:
                 return action(run, opened)

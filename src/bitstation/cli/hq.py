@@ -1,0 +1,75 @@
+"""``bitstation hq``: serve one, and what its operator does with it over HTTP."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bitstation.cli.context import Context
+from bitstation.cli.publish import add_hq, open_client, show
+from bitstation.core.wire import DEFAULT_CHANNEL
+from bitstation.errors import MissingExtra
+from bitstation.publisher.publish import publish_package
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verbs and their arguments."""
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    serve = verbs.add_parser("serve", help="run an HQ until it is stopped")
+    serve.add_argument("--data", required=True, type=Path, metavar="DIR", help="HQ's folder")
+    serve.add_argument("--listen", default="127.0.0.1:8765", metavar="HOST:PORT")
+    require = verbs.add_parser("require", help="demand a release of the workers of a channel")
+    require.add_argument("tool", metavar="TOOL")
+    require.add_argument("version", metavar="VERSION")
+    require.add_argument("--channel", default=DEFAULT_CHANNEL, metavar="C")
+    add_hq(require)
+    take = verbs.add_parser("import", help="bring packages (parts too) or release folders to HQ")
+    take.add_argument("packages", nargs="+", type=Path, metavar="ZIP_OR_DIR")
+    take.add_argument("--legacy", action="store_true", help="take a manifest under its true hash")
+    add_hq(take)
+
+
+def run(args: argparse.Namespace, ctx: Context) -> int:
+    """Run the verb."""
+    return {"serve": _serve, "require": _require, "import": _import}[args.verb](args, ctx)
+
+
+def _serve(args: argparse.Namespace, ctx: Context) -> int:
+    try:
+        from bitstation.hq.serve import serve
+    except ModuleNotFoundError as error:
+        raise MissingExtra(command="hq serve", detail=str(error.name), extra="hq") from error
+    _ = ctx.gettext
+
+    def ready(url: str, token_file: Path) -> None:
+        ctx.print(_("HQ listening on {}").format(url))
+        ctx.print(_("Token for publishing and requiring: {}").format(token_file))
+        ctx.json({"url": url, "token_file": str(token_file)})
+
+    serve(args.data, args.listen, ready, ctx.stop)
+    return 0
+
+
+def _require(args: argparse.Namespace, ctx: Context) -> int:
+    client = open_client(args, ctx)
+    try:
+        row = client.require(args.tool, args.version, args.channel)
+    finally:
+        client.close()
+    ctx.json(row)
+    text = ctx.gettext("Channel {} now requires {} {}; manifest_hash {}")
+    ctx.print("✓ " + text.format(row.channel, row.tool_id, row.version, row.manifest_hash))
+    return 0
+
+
+def _import(args: argparse.Namespace, ctx: Context) -> int:
+    client = open_client(args, ctx)
+    try:
+        published = [
+            publish_package(client, path, None, ctx.progress, ctx.stop, legacy=args.legacy)
+            for path in args.packages
+        ]
+    finally:
+        client.close()
+    show(published, ctx)
+    return 0

@@ -1,0 +1,63 @@
+"""``bitstation publish``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bitstation.cli.context import Context
+from bitstation.cli.display import size_text
+from bitstation.publisher.publish import Published, packages_in, publish_package
+from bitstation.transport.hq import HqClient, token_from
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("dist", metavar="DIST", type=Path, help="folder that 'pack' wrote")
+    add_hq(parser)
+
+
+def add_hq(parser: argparse.ArgumentParser) -> None:
+    """Arguments of commands that change something at an HQ."""
+    parser.add_argument("--hq", metavar="URL", help="HQ's address (BITSTATION_HQ)")
+    parser.add_argument(
+        "--token-file", metavar="F", help="file with HQ's token (BITSTATION_TOKEN_FILE)"
+    )
+
+
+def open_client(args: argparse.Namespace, ctx: Context) -> HqClient:
+    """Client with the token that the arguments or the environment name."""
+    return HqClient(ctx.hq_url(), token_from(args.token_file))
+
+
+def run(args: argparse.Namespace, ctx: Context) -> int:
+    """Upload every package of a dist folder, only what HQ lacks."""
+    client = open_client(args, ctx)
+    try:
+        published = [
+            publish_package(client, package, tool_id, ctx.progress, ctx.stop)
+            for tool_id, package in packages_in(args.dist)
+        ]
+    finally:
+        client.close()
+    show(published, ctx)
+    return 0
+
+
+def show(published: list[Published], ctx: Context) -> None:
+    """Tell what was sent."""
+    ctx.close()
+    ctx.json({"published": published})
+    for each in published:
+        text = ctx.gettext("{} {} published: {} files sent, {} of {}; manifest_hash {}")
+        ctx.print(
+            "✓ "
+            + text.format(
+                each.tool_id,
+                each.version,
+                each.sent_files,
+                size_text(each.sent_bytes),
+                size_text(each.total_bytes),
+                each.manifest_hash,
+            )
+        )

@@ -1,0 +1,1 @@
+"""HQ over HTTP: requests in, answers out; what they mean is decided one room below."""

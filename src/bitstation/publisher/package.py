@@ -1,0 +1,145 @@
+"""The packages of one release: its ZIP, in parts where it is long, and the ZIP of its pages."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from bitstation.core.assets import frontend_name, package_name
+from bitstation.core.digest import Digest
+from bitstation.core.manifest import Manifest
+from bitstation.core.scopes import MANIFEST_NAME
+from bitstation.errors import UsageError
+from bitstation.publisher.validate import CheckedTool
+from bitstation.publisher.zip_writer import ZipWriter
+from bitstation.storage.durable import Disk
+from bitstation.storage.hashing import HASH_BLOCK_BYTES, OnBytes, Stop
+from bitstation.storage.ledger import Ledger
+from bitstation.storage.parts import PartsReader, PartsWriter
+from bitstation.storage.proving import prove_files
+
+FRONTEND_FOLDER = "frontend/"
+DEFAULT_MAX_ASSET_BYTES = 19 * 1024**3 // 10
+"""1.9 GiB: GitHub takes no asset of 2 GiB."""
+
+
+class AssetFile(msgspec.Struct, frozen=True):
+    """One file of a package; size in bytes."""
+
+    name: str
+    size: int
+    sha256: Digest
+
+
+class Asset(msgspec.Struct, frozen=True):
+    """A package and the files it consists of: itself, or its parts in order."""
+
+    name: str
+    sha256: Digest
+    files: tuple[AssetFile, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the whole."""
+        return sum(file.size for file in self.files)
+
+
+class PackageWriter:
+    """Writes packages into ``folder``, cut at ``max_asset_bytes``.
+
+    Raises FileChanged, StoreError, OSError, UpdateCancelled.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        max_asset_bytes: int,
+        disk: Disk,
+        ledger: Ledger,
+        stop: Stop | None = None,
+    ) -> None:
+        self._folder = folder
+        self._max_asset_bytes = max_asset_bytes
+        self._disk = disk
+        self._ledger = ledger
+        self._stop = stop
+
+    def write_release(
+        self, checked: CheckedTool, manifest: Manifest, on_bytes: OnBytes | None = None
+    ) -> Asset:
+        """ZIP of a release: the manifest, then every file, sorted.
+
+        The manifest comes first, so that the first of several parts says what it is part of.
+        """
+        name = package_name(manifest.tool_id, manifest.tool_version)
+        return self._write(name, checked, manifest, "", on_bytes)
+
+    def write_frontend(self, checked: CheckedTool, manifest: Manifest) -> Asset | None:
+        """ZIP of what lies in ``frontend/``, at its root; None where there is no such folder.
+
+        Raises UsageError when it is longer than an asset may be.
+        """
+        if not any(path.startswith(FRONTEND_FOLDER) for path in checked.inventory.paths):
+            return None
+        name = frontend_name(manifest.tool_id, manifest.tool_version)
+        asset = self._write(name, checked, manifest, FRONTEND_FOLDER, None)
+        if len(asset.files) > 1:
+            raise UsageError(detail=f"{name} is longer than {self._max_asset_bytes} bytes")
+        return asset
+
+    def _write(
+        self,
+        name: str,
+        checked: CheckedTool,
+        manifest: Manifest,
+        below: str,
+        on_bytes: OnBytes | None,
+    ) -> Asset:
+        parts = PartsWriter(self._folder / name, self._max_asset_bytes, self._disk)
+        try:
+            writer = ZipWriter(parts, on_bytes, self._stop)
+            if not below:
+                writer.add_bytes(MANIFEST_NAME, manifest.encode())
+            # The manifest's entries, the files and their proofs stand in the same order.
+            for entry, found, proof in zip(
+                manifest.entries, checked.inventory.files, checked.proofs, strict=True
+            ):
+                if entry.path.startswith(below) and proof.facts is not None:
+                    writer.add_file(
+                        entry.path.removeprefix(below),
+                        found.file,
+                        proof.facts,
+                        entry.sha256,
+                        executable=entry.executable,
+                    )
+            files = writer.finish()
+        finally:
+            parts.close()
+        return self._asset(name, files)
+
+    def _asset(self, name: str, paths: Sequence[Path]) -> Asset:
+        proofs = prove_files(paths, self._ledger, stop=self._stop)
+        files = [
+            AssetFile(path.name, proof.facts.size, proof.digest)
+            for path, proof in zip(paths, proofs, strict=True)
+            if proof.facts is not None and proof.digest is not None
+        ]
+        if len(files) == 1:
+            return Asset(name, files[0].sha256, tuple(files))
+        sizes = [(path, file.size) for path, file in zip(paths, files, strict=True)]
+        return Asset(name, _digest_of_parts(sizes), tuple(files))
+
+
+def _digest_of_parts(parts: Sequence[tuple[Path, int]]) -> Digest:
+    hasher = hashlib.sha256()
+    block = memoryview(bytearray(HASH_BLOCK_BYTES))
+    reader = PartsReader(parts)
+    try:
+        while count := reader.readinto(block):
+            hasher.update(block[:count])
+    finally:
+        reader.close()
+    return Digest(hasher.hexdigest())
