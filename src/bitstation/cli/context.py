@@ -119,7 +119,7 @@ class Context:
         args = self.args
         named = getattr(args, "from_zip", None) or getattr(args, "from_", None)
         if named:
-            return open_source(named, legacy=getattr(args, "legacy", False))
+            return open_source(named)
         return open_source(self.hq_url(), channel=getattr(args, "channel", None) or "stable")
 
     def hq_url(self) -> str:

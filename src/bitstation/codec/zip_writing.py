@@ -55,9 +55,7 @@ def encode_local(member: Member) -> bytes:
 def encode_central(member: Member) -> bytes:
     """Row of the central directory for a member."""
     name = member.name.encode("utf-8")
-    extra = struct.pack(
-        "<2H3Q", ZIP64_EXTRA, 24, member.size, member.packed_size, member.offset
-    )
+    extra = struct.pack("<2H3Q", ZIP64_EXTRA, 24, member.size, member.packed_size, member.offset)
     header = CENTRAL.pack(
         CENTRAL_SIGNATURE,
         _MADE_ON_UNIX,
@@ -94,7 +92,5 @@ def encode_end(end: End) -> bytes:
         end.directory_bytes,
         end.directory_offset,
     )
-    locator = LOCATOR.pack(
-        LOCATOR_SIGNATURE, 0, end.directory_offset + end.directory_bytes, 1
-    )
+    locator = LOCATOR.pack(LOCATOR_SIGNATURE, 0, end.directory_offset + end.directory_bytes, 1)
     return end64 + locator + END.pack(END_SIGNATURE, 0, 0, MAX16, MAX16, MAX32, MAX32, 0)

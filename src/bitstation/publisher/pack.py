@@ -8,21 +8,35 @@ again finishes. No file is ever under its final name with other than its whole c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
-from bitstation.core.manifest import Manifest
+from bitstation import host
+from bitstation.core.assets import CATALOG_NAME, manifest_name, package_name
+from bitstation.core.catalog import Catalog
+from bitstation.core.digest import digest_of
+from bitstation.core.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from bitstation.core.toolfile import ToolFile
-from bitstation.publisher.package import DEFAULT_MAX_ASSET_BYTES, Asset
-from bitstation.publisher.validate import CheckedTool
-from bitstation.storage.hashing import OnBytes
+from bitstation.errors import DiskFull, ReleaseConflict, StoreLocked, UsageError
+from bitstation.publisher.cache import cache_dir
+from bitstation.publisher.catalog import catalog_row, load_catalog, merge_catalog, write_checksums
+from bitstation.publisher.manifest import MakingOptions, make_manifest
+from bitstation.publisher.package import DEFAULT_MAX_ASSET_BYTES, Asset, PackageWriter
+from bitstation.publisher.prove import prove_package
+from bitstation.publisher.validate import CheckedTool, raise_faults
+from bitstation.storage.durable import Disk
+from bitstation.storage.faults import disk_errors, free_bytes
+from bitstation.storage.hashing import OnBytes, Stop
+from bitstation.storage.ledger import Ledger
+from bitstation.storage.reuse import move_file
 
 WORK_NAME = ".packing"
 
 Progress = Callable[[str, str, int], OnBytes]
-"""Begins a display of work: ``pack`` or ``prove``, the tool, and how many bytes there are."""
+"""Begins the display of some work: ``pack`` or ``prove``, of which tool, of how many bytes."""
 
 
 class PackOptions(msgspec.Struct, frozen=True):
@@ -32,16 +46,179 @@ class PackOptions(msgspec.Struct, frozen=True):
     max_asset_bytes: int = DEFAULT_MAX_ASSET_BYTES
     release_tag: str | None = None
     download_base: str | None = None
-    """Address below which a release host keeps assets as ``{tag}/{name}``."""
+    """Address below which a release host keeps assets, as ``{base}/{tag}/{name}``."""
 
 
-class Release(msgspec.Struct, frozen=True):
-    """A release that is to be packed, or was. ``package`` is None until it was."""
+class PlannedRelease(msgspec.Struct, frozen=True):
+    """A release that may be packed: sound, and its version not taken by other content."""
 
     checked: CheckedTool
     tool: ToolFile
     manifest: Manifest
-    package: Asset | None = None
-    frontend: Asset | None = None
-    is_new: bool = True
-    """False when the same package lay there already."""
+
+
+class PackedRelease(msgspec.Struct, frozen=True):
+    """A release with its packages."""
+
+    plan: PlannedRelease
+    package: Asset
+    frontend: Asset | None
+
+
+def plan_pack(
+    tools: Sequence[CheckedTool], options: PackOptions, making: MakingOptions
+) -> list[PlannedRelease]:
+    """Releases to be packed from checked tool folders; writes nothing.
+
+    Raises ToolFolderInvalid naming every fault, ReleaseConflict when a version is published with
+    other content, UsageError when the publication would become part of a tool.
+    """
+    raise_faults(tools)
+    out = options.out.resolve()
+    for checked in tools:
+        if out.is_relative_to(checked.inventory.root.resolve()):
+            raise UsageError(
+                detail=f"{options.out} lies in the tool folder: it would be packed too"
+            )
+    with disk_errors(options.out):
+        catalog = load_catalog(options.out)
+        return [_planned(checked, catalog, options, making) for checked in tools]
+
+
+def _planned(
+    checked: CheckedTool, catalog: Catalog | None, options: PackOptions, making: MakingOptions
+) -> PlannedRelease:
+    tool = checked.tool
+    assert tool is not None  # else there were faults
+    beside = options.out / manifest_name(tool.tool_id, tool.version)
+    manifest = make_manifest(checked, making, known=[beside])
+    known = {
+        row.manifest_hash
+        for row in (catalog.tools if catalog else ())
+        if (row.tool_id, row.latest) == (tool.tool_id, tool.version)
+    }
+    if beside.is_file():
+        with beside.open("rb") as file:
+            data = file.read(MAX_MANIFEST_BYTES + 1)
+        known.add(parse_manifest(data, what=str(beside)).manifest_hash)
+    if others := known - {manifest.manifest_hash}:
+        raise ReleaseConflict(
+            tool_id=tool.tool_id,
+            version=tool.version,
+            known=others.pop(),
+            offered=manifest.manifest_hash,
+        )
+    return PlannedRelease(checked, tool, manifest)
+
+
+class Packing:
+    """Packs planned releases into ``options.out``.
+
+    Raises FileChanged, StoreError, DiskFull, StoreLocked, UpdateCancelled, and what installing a
+    package raises when it is not good.
+    """
+
+    def __init__(
+        self,
+        options: PackOptions,
+        ledger: Ledger,
+        progress: Progress,
+        *,
+        disk: Disk | None = None,
+        stop: Stop | None = None,
+    ) -> None:
+        self._options = options
+        self._ledger = ledger
+        self._progress = progress
+        self._disk = disk or Disk()
+        self._stop = stop
+        self._work = host.native_path(options.out.absolute()) / WORK_NAME
+
+    def pack(self, plans: Sequence[PlannedRelease]) -> tuple[list[PackedRelease], Catalog]:
+        """Write, prove and move in all packages, then the catalogue and the checksums."""
+        out = self._work.parent
+        needed_bytes = _needed_bytes(plans)
+        with disk_errors(out, needed_bytes), _locked(out):
+            self._disk.make_dir(out)
+            if free_bytes(out) < needed_bytes:
+                raise DiskFull(path=str(out), needed_bytes=needed_bytes, free_bytes=free_bytes(out))
+            self._disk.remove_tree(self._work)
+            try:
+                self._disk.make_dir(self._work)
+                packed = [self._packed(plan) for plan in plans]
+                for release in packed:
+                    self._place(release)
+            finally:
+                self._disk.remove_tree(self._work)
+            catalog = self._merged(packed)
+            self._disk.write_file(out / CATALOG_NAME, catalog.encode())
+            write_checksums(out, self._disk, self._ledger)
+        return packed, catalog
+
+    def _packed(self, plan: PlannedRelease) -> PackedRelease:
+        manifest, size_bytes = plan.manifest, plan.manifest.total_bytes
+        writer = PackageWriter(
+            self._work, self._options.max_asset_bytes, self._disk, self._ledger, self._stop
+        )
+        on_bytes = self._progress("pack", manifest.tool_id, size_bytes)
+        package = writer.write_release(plan.checked, manifest, on_bytes)
+        frontend = writer.write_frontend(plan.checked, manifest)
+        prove_package(
+            self._work / package.files[0].name,
+            manifest,
+            self._work / "proof",
+            on_bytes=self._progress("prove", manifest.tool_id, size_bytes),
+            stop=self._stop,
+        )
+        return PackedRelease(plan, package, frontend)
+
+    def _place(self, release: PackedRelease) -> None:
+        """Move a release's assets in, and remove those of an earlier packing cut otherwise."""
+        out, manifest = self._work.parent, release.plan.manifest
+        whole = package_name(manifest.tool_id, manifest.tool_version)
+        assets = [release.package, *([release.frontend] if release.frontend else [])]
+        names = [file.name for asset in assets for file in asset.files]
+        for name in names:
+            move_file(self._work / name, out / name, self._disk, self._ledger)
+        for path in out.iterdir():
+            if path.name not in names and (path.name == whole or path.name.startswith(whole + ".")):
+                self._disk.remove(path)
+        self._disk.write_file(
+            out / manifest_name(manifest.tool_id, manifest.tool_version), manifest.encode()
+        )
+
+    def _merged(self, packed: Sequence[PackedRelease]) -> Catalog:
+        options = self._options
+        address = None
+        if options.download_base and options.release_tag:
+            address = f"{options.download_base.rstrip('/')}/{options.release_tag}"
+        rows = [
+            catalog_row(one.plan.tool, one.plan.manifest, one.package, one.frontend, address)
+            for one in packed
+        ]
+        # created_at begins YYYY-MM-DD.
+        days = [(one.plan.manifest.created_at or "")[:10].replace("-", ".") for one in packed]
+        return merge_catalog(
+            load_catalog(self._work.parent), rows, day=max(days), release_tag=options.release_tag
+        )
+
+
+def _needed_bytes(plans: Sequence[PlannedRelease]) -> int:
+    """All packages, and the largest release once more while it is proved."""
+    sizes = [plan.manifest.total_bytes for plan in plans]
+    return sum(sizes) + max(sizes, default=0)
+
+
+@contextlib.contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Keep two runs from packing into one folder. The lock lies in the cache: ``out`` is clean."""
+    folder = cache_dir() / "locks"
+    folder.mkdir(exist_ok=True)
+    lock = host.FileLock(folder / digest_of(str(out).encode()))
+    if not lock.acquire():
+        raise StoreLocked(path=str(out), holder=lock.read_holder())
+    try:
+        lock.write_holder("bitstation pack")
+        yield
+    finally:
+        lock.release()

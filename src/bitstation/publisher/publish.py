@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from bitstation.core.assets import CATALOG_NAME
 from bitstation.core.catalog import MAX_CATALOG_BYTES, parse_catalog
 from bitstation.core.manifest import Manifest
 from bitstation.core.wire import BlobWanted
@@ -17,7 +18,6 @@ from bitstation.transport.open import open_source
 from bitstation.transport.source import Source
 
 SPAN_BYTES = 8 * 1024 * 1024
-CATALOG_NAME = "catalog.json"
 
 Progress = Callable[[str, int], Callable[[int], None]]
 
@@ -44,7 +44,7 @@ def packages_in(dist: Path) -> list[tuple[str, Path]]:
     except OSError as error:
         raise NotFound(source=str(dist), what=f"a {CATALOG_NAME} ({error.strerror})") from error
     catalog = parse_catalog(data, what=str(dist / CATALOG_NAME))
-    return [(tool.tool_id, dist / tool.asset_name) for tool in catalog.tools]
+    return [(tool.tool_id, dist / tool.asset_name) for tool in catalog.tools if tool.asset_name]
 
 
 def publish_package(
@@ -57,7 +57,7 @@ def publish_package(
     legacy: bool = False,
 ) -> Published:
     """Publish the release of a package or release folder; see ``publish_release``."""
-    source = open_source(package, legacy=legacy)
+    source = open_source(package)
     try:
         resolved = source.resolve(tool_id, None, legacy=legacy)
         return publish_release(

@@ -9,9 +9,7 @@ from bitstation.errors import UsageError
 from bitstation.transport.source import Source
 
 
-def open_source(
-    named: str | Path, *, channel: str = DEFAULT_CHANNEL, legacy: bool = False
-) -> Source:
+def open_source(named: str | Path, *, channel: str = DEFAULT_CHANNEL) -> Source:
     """Source for an address, folder or package. Raises UsageError for what is none of them."""
     if isinstance(named, str) and named.startswith(("http://", "https://")):
         from bitstation.transport.hq import HqClient, HqSource
@@ -25,5 +23,5 @@ def open_source(
     if path.is_file() or path.with_name(path.name + ".001").is_file():
         from bitstation.transport.package import PackageSource
 
-        return PackageSource(path, legacy=legacy)
+        return PackageSource(path)
     raise UsageError(detail=f"{named} is no folder, no package and no http address")

@@ -35,8 +35,10 @@ class PackageSource(Source):
 
     concurrency = 2
 
-    def __init__(self, path: Path, *, legacy: bool = False) -> None:
+    def __init__(self, path: Path) -> None:
         """Open and check the package at ``path``: a ZIP, or any one of its parts.
+
+        Whether its manifest's hash is right is asked by ``resolve``, which knows about --legacy.
 
         Raises NotFound, PackageInvalid (naming every fault), ManifestError, SourceError.
         Cost: the central directory and one local header a member are read, no content.
@@ -46,22 +48,23 @@ class PackageSource(Source):
         try:
             members = _checked_members(PartsReader(self._parts))
             self.manifest_bytes = self._manifest_bytes(members)
-            self.manifest = parse_manifest(
-                self.manifest_bytes, legacy=legacy, what=f"{MANIFEST_NAME} in {self.name}"
+            manifest = parse_manifest(
+                self.manifest_bytes, legacy=True, what=f"{MANIFEST_NAME} in {self.name}"
             )
         except ZipFault as fault:
             hint = "; is a part missing?" if len(self._parts) > 1 else ""
             raise PackageInvalid(package=self.name, detail=f"{fault}{hint}") from fault
         except OSError as error:
             raise SourceError(source=self.name, detail=error.strerror or str(error)) from error
-        if faults := list(_member_faults(members, self.manifest)):
+        if faults := list(_member_faults(members, manifest)):
             more = f"; and {len(faults) - 20} more" if len(faults) > 20 else ""
             raise PackageInvalid(package=self.name, detail="; ".join(faults[:20]) + more)
         by_path = {member.name: member for member in members}
-        self._by_digest = {row.sha256: by_path[row.path] for row in self.manifest.entries}
+        self._release = (manifest.tool_id, manifest.tool_version)
+        self._by_digest = {row.sha256: by_path[row.path] for row in manifest.entries}
 
-    def _resolve(self, tool_id: str, version: str | None) -> Offer:
-        return Offer(self.manifest.tool_id, self.manifest.tool_version, self.manifest_bytes)
+    def _resolve(self, tool_id: str | None, version: str | None) -> Offer:
+        return Offer(*self._release, self.manifest_bytes)
 
     def _open(self, digest: Digest, offset: int, length: int | None) -> RangeReader:
         member = self._by_digest.get(digest)

@@ -9,17 +9,12 @@ from bitstation import host
 from bitstation.core.digest import EMPTY
 from bitstation.core.events import (
     EntryPlaced,
-    FilesCarried,
     IntegrityFailed,
     PhaseChanged,
     TransferProgress,
 )
-from bitstation.core.globs import matches_any
-from bitstation.core.manifest import Manifest
 from bitstation.core.plan import Plan, PlanEntry
-from bitstation.core.scopes import MANIFEST_NAME
 from bitstation.storage.reuse import LINK_FROM_BYTES, Reuse, SourceVanished
-from bitstation.storage.tree import files_below
 from bitstation.transport.source import Source
 from bitstation.worker.fetch import Transfer
 from bitstation.worker.inventory import Names
@@ -37,7 +32,6 @@ class Assembly:
         self._reuse = Reuse(run.disk, run.ledger, run.stop)
         self._done_bytes = 0
         self._written: dict[str, host.StatFacts] = {}
-        self._carried: list[str] = []
         self._twins: Names = {}
         for entry in plan.entries:
             if entry.is_download:
@@ -64,22 +58,6 @@ class Assembly:
             run.emit(IntegrityFailed, path=entry.path, source="local", healed=True)
         transfer.fetch(lost)
 
-    def carry(self, base: Manifest | None) -> None:
-        """Copy unlisted files of the base's folder that match its ignore_globs into staging."""
-        if base is None:
-            return
-        folder = self._run.tree.release(base.tool_version)
-        size_bytes = 0
-        for path in carried_paths(folder, base):
-            target = self._staging / path
-            # What the new release itself brings under this name wins.
-            if not target.exists():
-                self._run.disk.make_dir(target.parent)
-                size_bytes += self._copy_unlisted(folder / path, target)
-                self._carried.append(path)
-        if self._carried:
-            self._run.emit(FilesCarried, files=len(self._carried), size_bytes=size_bytes)
-
     def settle(self) -> list[str]:
         """Make staging durable, then record the proofs of what was written; its paths.
 
@@ -102,7 +80,7 @@ class Assembly:
     def _sync(self) -> None:
         """All new files, several at once, then all folders. Linked files are durable already."""
         run, pool = self._run, host.shared_pool()
-        paths = [self._staging / path for path in (*self._written, *self._carried)]
+        paths = [self._staging / path for path in self._written]
         for future in [pool.submit(run.disk.sync_path, path) for path in paths]:
             future.result()
         below = [Path(folder) for folder, _folders, _files in os.walk(self._staging)]
@@ -157,24 +135,3 @@ class Assembly:
     def _local_sources(self, entry: PlanEntry) -> list[Path]:
         # A content that this plan fetches for one path is copied from there to the others.
         return [*self._held.get(entry.sha256, []), *self._twins.get(entry.sha256, [])]
-
-    def _copy_unlisted(self, source: Path, target: Path) -> int:
-        with source.open("rb", buffering=0) as reader, self._run.disk.open_new(target) as writer:
-            if not host.clone_file(reader.fileno(), writer.fileno()):
-                block = memoryview(bytearray(1024 * 1024))
-                while count := reader.readinto(block):
-                    self._run.disk.write(writer, block[:count])
-        return target.stat().st_size
-
-
-def carried_paths(folder: Path, manifest: Manifest) -> list[str]:
-    """Unlisted plain files of a release folder that match its ignore_globs."""
-    listed = {entry.path for entry in manifest.entries} | {MANIFEST_NAME}
-    return [
-        path
-        for path in files_below(folder)
-        if path not in listed
-        and matches_any(path, manifest.ignore_globs)
-        and (folder / path).is_file()
-        and not host.is_link(folder / path)
-    ]

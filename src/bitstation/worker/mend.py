@@ -15,20 +15,8 @@ from bitstation.core.plan import Plan, plan_update
 from bitstation.storage.reuse import LINK_FROM_BYTES, Reuse, move_file
 from bitstation.transport.source import Source
 from bitstation.worker.assemble import Assembly
-from bitstation.worker.inventory import names_of, prove, survey
+from bitstation.worker.inventory import names_of, survey
 from bitstation.worker.run import Run
-from bitstation.worker.verify import lost_executable_bits
-
-
-def damaged_entries(run: Run, folder: Path, manifest: Manifest, *, deep: bool) -> list[Entry]:
-    """Entries whose file is absent, holds other bytes, or lost its executable bit."""
-    paths = [folder / entry.path for entry in manifest.entries]
-    proofs = prove(run, paths, deep=deep)
-    pairs = list(zip(manifest.entries, proofs, strict=True))
-    damaged = [entry for entry, proof in pairs if proof.digest != entry.sha256]
-    names = {entry.path for entry in damaged}
-    whole = [entry for entry in manifest.entries if entry.path not in names]
-    return damaged + lost_executable_bits(folder, whole)
 
 
 def mend(run: Run, folder: Path, manifest: Manifest, damaged: list[Entry], source: Source) -> Plan:

@@ -8,6 +8,7 @@ from bitstation.core.manifest import Manifest
 from bitstation.core.stats import UpdateStats
 from bitstation.errors import BitStationError, NoInstallation, NoSuchRelease, ReleaseDamaged
 from bitstation.worker.activate import point_to
+from bitstation.worker.carry import carry
 from bitstation.worker.history import append_history, previous_version
 from bitstation.worker.recover import recover
 from bitstation.worker.run import Run
@@ -44,6 +45,7 @@ def rollback(run: Run, version: str | None = None) -> UpdateStats:
     except BitStationError as error:
         end(run, error.code)
         raise
+    carry(run, base, tree.release(target.tool_version), target)
     point_to(run, target, len(deleted_paths(base, target)))
     append_history(run, "rollback")
     finish(run, "done")

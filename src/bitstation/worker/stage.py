@@ -15,7 +15,8 @@ from bitstation.storage.journal import Begin, read_journal
 from bitstation.storage.reuse import LINK_FROM_BYTES
 from bitstation.storage.tree import files_below
 from bitstation.transport.source import Resolved, Source
-from bitstation.worker.assemble import Assembly, carried_paths
+from bitstation.worker.assemble import Assembly
+from bitstation.worker.carry import carried_paths, carry
 from bitstation.worker.inventory import Names, prove, survey
 from bitstation.worker.run import Run
 from bitstation.worker.verify import require_whole, verify_folder
@@ -61,7 +62,7 @@ def stage(run: Run, base: Manifest | None, target: Resolved, source: Source) -> 
         _begin(run, plan, staging)
     assembly = Assembly(run, plan, staging, held)
     assembly.fill(source, kept)
-    assembly.carry(base)
+    carry(run, base, staging, manifest)
     run.disk.write_file(staging / MANIFEST_NAME, target.manifest_bytes)
     written = assembly.settle()
     require_whole(verify_folder(run, staging, manifest, hashed=written), manifest)

@@ -10,7 +10,6 @@ from bitstation.core.events import (
     EntryPlaced,
     GuardLowered,
     PhaseChanged,
-    PlanReady,
     RunFinished,
     RunStarted,
     UnsignedAllowed,
@@ -23,21 +22,26 @@ from bitstation.errors import (
     DowngradeRefused,
     IntegrityError,
     ReleaseConflict,
-    SourceError,
     StoreError,
-    UpdateCancelled,
 )
+from bitstation.storage.faults import disk_errors
 from bitstation.storage.journal import read_journal
 from bitstation.transport.source import Resolved, Source
 from bitstation.trust.authorize import authorize
 from bitstation.worker.activate import activate, point_to
+from bitstation.worker.carry import carry
 from bitstation.worker.collect import collect
 from bitstation.worker.history import append_history
-from bitstation.worker.mend import damaged_entries, mend
+from bitstation.worker.mend import mend
 from bitstation.worker.recover import recover
 from bitstation.worker.run import Run
 from bitstation.worker.stage import stage
-from bitstation.worker.verify import require_whole, verify_folder
+from bitstation.worker.verify import (
+    lost_executable_bits,
+    require_whole,
+    verify_entries,
+    verify_folder,
+)
 
 
 def update(
@@ -68,13 +72,14 @@ def update(
         resumed=read_journal(run.tree.journal).begin is not None,
     )
     try:
-        _check_allowed(run, base, target)
-        run.emit(PhaseChanged, phase="diff")
-        _install(run, base, target, source)
+        with disk_errors(run.tree.path):
+            _check_allowed(run, base, target)
+            run.emit(PhaseChanged, phase="diff")
+            _install(run, base, target, source)
     except BitStationError as error:
         end(run, error.code)
         # What can succeed later keeps its staging; anything else leaves nothing half-done.
-        if not isinstance(error, SourceError | StoreError | UpdateCancelled):
+        if not (error.retryable or isinstance(error, StoreError)):
             _discard(run)
         raise
     return run.stats
@@ -90,6 +95,7 @@ def _install(run: Run, base: Manifest | None, target: Resolved, source: Source) 
         return
     if tree.manifest(manifest.tool_version) is not None:
         make_whole(run, manifest, source)
+        carry(run, base, tree.release(manifest.tool_version), manifest)
         point_to(run, manifest, len(deleted_paths(base, manifest)))
     else:
         stage(run, base, target, source)
@@ -102,25 +108,17 @@ def _install(run: Run, base: Manifest | None, target: Resolved, source: Source) 
 def make_whole(run: Run, manifest: Manifest, source: Source, *, deep: bool = False) -> bool:
     """Prove a release that is already in place, mending what is damaged; says if anything was."""
     folder = run.tree.release(manifest.tool_version)
-    damaged = damaged_entries(run, folder, manifest, deep=deep)
-    if damaged:
-        mend(run, folder, manifest, damaged, source)
-    else:
-        run.emit(
-            PlanReady,
-            download_files=0,
-            unchanged_files=len(manifest.entries),
-            delete_files=0,
-            download_bytes=0,
-            reuse_bytes=manifest.total_bytes,
-            total_bytes=manifest.total_bytes,
-            write_bytes=0,
-        )
+    verdict = verify_folder(run, folder, manifest, deep=deep)
+    wrong = {entry.path for entry in verdict.damaged}
+    whole = [entry for entry in manifest.entries if entry.path not in wrong]
+    damaged = [*verdict.damaged, *lost_executable_bits(folder, whole)]
     mended = {entry.path for entry in damaged}
     for entry in manifest.entries:
         if entry.path not in mended:
             run.emit(EntryPlaced, path=entry.path, size_bytes=entry.size, how="kept")
-    require_whole(verify_folder(run, folder, manifest), manifest)
+    if damaged:
+        mend(run, folder, manifest, damaged, source)
+        require_whole(verify_entries(run, folder, verdict.damaged), manifest)
     return bool(damaged)
 
 

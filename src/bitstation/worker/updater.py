@@ -160,11 +160,7 @@ class DeltaUpdater:
             yield run
 
     def _with(self, source: AnySource, action: Callable[[Run, Source], T]) -> T:
-        opened = (
-            source
-            if isinstance(source, Source)
-            else open_source(source, legacy=self._options.legacy)
-        )
+        opened = source if isinstance(source, Source) else open_source(source)
         try:
             with self._run() as run:
                 return action(run, opened)

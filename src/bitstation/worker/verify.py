@@ -31,8 +31,19 @@ def verify_folder(
     ``hashed`` names files whose bytes were hashed in this run as they were written. Emits
     EntryVerified for each proved file. Cost: see ``prove_files``.
     """
-    entries = manifest.entries
-    run.emit(PhaseChanged, phase="verify", total_files=len(entries))
+    run.emit(PhaseChanged, phase="verify", total_files=len(manifest.entries))
+    return verify_entries(run, folder, manifest.entries, deep=deep, hashed=hashed)
+
+
+def verify_entries(
+    run: Run,
+    folder: Path,
+    entries: Sequence[Entry],
+    *,
+    deep: bool = False,
+    hashed: Sequence[str] = (),
+) -> Verdict:
+    """Prove some entries of a folder; see ``verify_folder``."""
     proofs = prove(run, [folder / entry.path for entry in entries], deep=deep)
     written = set(hashed)
     damaged, by_hash = [], 0

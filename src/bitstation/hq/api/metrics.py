@@ -43,6 +43,8 @@ class CountRequests:
         self._requests = metrics.requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and count the status it is answered with."""
+
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
                 route = scope.get(ROUTE_KEY, "none")
