@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from bitstation.cli.context import Context
@@ -36,17 +37,22 @@ def run(args: argparse.Namespace, ctx: Context) -> int:
 
 def _serve(args: argparse.Namespace, ctx: Context) -> int:
     try:
+        from bitstation.hq.headquarters import TOKEN_NAME
         from bitstation.hq.serve import serve
     except ModuleNotFoundError as error:
         raise MissingExtra(command="hq serve", detail=str(error.name), extra="hq") from error
     _ = ctx.gettext
 
-    def ready(url: str, token_file: Path) -> None:
+    token_file = (args.data / TOKEN_NAME).absolute()
+
+    def ready(url: str) -> None:
         ctx.print(_("HQ listening on {}").format(url))
         ctx.print(_("Token for publishing and requiring: {}").format(token_file))
         ctx.json({"url": url, "token_file": str(token_file)})
+        # Whoever started us waits for the address, perhaps at the other end of a pipe.
+        sys.stdout.flush()
 
-    serve(args.data, args.listen, ready, ctx.stop)
+    serve(args.data, args.listen, ready)
     return 0
 
 

@@ -9,7 +9,7 @@ again finishes. No file is ever under its final name with other than its whole c
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -25,18 +25,16 @@ from bitstation.publisher.cache import cache_dir
 from bitstation.publisher.catalog import catalog_row, load_catalog, merge_catalog, write_checksums
 from bitstation.publisher.manifest import MakingOptions, make_manifest
 from bitstation.publisher.package import DEFAULT_MAX_ASSET_BYTES, Asset, PackageWriter
+from bitstation.publisher.progress import Progress
 from bitstation.publisher.prove import prove_package
 from bitstation.publisher.validate import CheckedTool, raise_faults
 from bitstation.storage.durable import Disk
 from bitstation.storage.faults import disk_errors, free_bytes
-from bitstation.storage.hashing import OnBytes, Stop
+from bitstation.storage.hashing import Stop
 from bitstation.storage.ledger import Ledger
 from bitstation.storage.reuse import move_file
 
 WORK_NAME = ".packing"
-
-Progress = Callable[[str, str, int], OnBytes]
-"""Begins the display of some work: ``pack`` or ``prove``, of which tool, of how many bytes."""
 
 
 class PackOptions(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from bitstation import host
 from bitstation.core.manifest import MAX_ENTRIES
 from bitstation.core.relpath import collisions, path_fault
 from bitstation.core.scopes import Scope, folder_scope, scope_of
+from bitstation.core.toolfile import TOOL_FILE_NAME
 
 
 class FoundFile(NamedTuple):
@@ -59,6 +60,11 @@ class _Place(NamedTuple):
     folder: Path
     path: str
     checked: str
+
+
+def tool_folders(parent: Path) -> list[Path]:
+    """Folders in ``parent`` that hold a tool.json, sorted by name. Raises OSError."""
+    return sorted(path.parent for path in parent.glob(f"*/{TOOL_FILE_NAME}"))
 
 
 def scan_tool(root: Path) -> Inventory:

@@ -16,12 +16,13 @@ from bitstation.core.toolfile import (
 )
 from bitstation.errors import ToolFolderInvalid
 from bitstation.publisher.lock import LockedModel, load_lock
+from bitstation.publisher.progress import Progress, prove_shown, silent
 from bitstation.publisher.scan import Inventory, scan_tool
 from bitstation.publisher.text import files_with_crlf
 from bitstation.storage.faults import disk_errors
-from bitstation.storage.hashing import OnBytes, Stop
+from bitstation.storage.hashing import Stop
 from bitstation.storage.ledger import Ledger
-from bitstation.storage.proving import Proof, prove_files
+from bitstation.storage.proving import Proof
 
 
 class CheckedTool(msgspec.Struct, frozen=True):
@@ -44,7 +45,7 @@ def check_tools(
     folders: Sequence[Path],
     ledger: Ledger,
     *,
-    on_bytes: OnBytes | None = None,
+    progress: Progress = silent,
     stop: Stop | None = None,
 ) -> list[CheckedTool]:
     """Check tool folders, alone and against each other.
@@ -52,7 +53,7 @@ def check_tools(
     Raises FileChanged, StoreError, UpdateCancelled. Cost: a stat a file, one read of each file
     that the ledger does not prove, and the first 64 KiB of each text file.
     """
-    checked = [_checked(folder, ledger, on_bytes, stop) for folder in folders]
+    checked = [_checked(folder, ledger, progress, stop) for folder in folders]
     return [_with_twins(tool, checked) for tool in checked]
 
 
@@ -67,7 +68,7 @@ def raise_faults(tools: Sequence[CheckedTool]) -> None:
 
 
 def _checked(
-    folder: Path, ledger: Ledger, on_bytes: OnBytes | None, stop: Stop | None
+    folder: Path, ledger: Ledger, progress: Progress, stop: Stop | None
 ) -> CheckedTool:
     inventory = scan_tool(folder)
     faults = list(inventory.faults)
@@ -84,9 +85,8 @@ def _checked(
     if not set(inventory.paths) - {TOOL_FILE_NAME}:
         faults.append("the release is empty: there is no file to ship")
     with disk_errors(inventory.root):
-        proofs = prove_files(
-            [found.file for found in inventory.files], ledger, on_bytes=on_bytes, stop=stop
-        )
+        files = [found.file for found in inventory.files]
+        proofs = prove_shown(files, ledger, inventory.root.name, progress, stop)
     faults += [
         f"{path!r} vanished while it was checked"
         for path, proof in zip(inventory.paths, proofs, strict=True)

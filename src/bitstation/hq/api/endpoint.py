@@ -25,6 +25,7 @@ class Desk(NamedTuple):
     threads: Threads
     sender: BlobSender
     metrics: Metrics
+    endpoints: tuple[Endpoint, ...]
 
 
 Handler = Callable[[Desk, Request], Awaitable[ASGIApp]]
@@ -45,6 +46,8 @@ class Endpoint(NamedTuple):
     query: tuple[str, ...] = ()
     needs_token: bool = False
     errors: tuple[type[BitStationError], ...] = ()
+    also: tuple[int, ...] = ()
+    """Further status codes that are not errors of ours."""
 
     def route(self, desk: Desk) -> Route:
         """Route that answers this operation."""

@@ -39,6 +39,9 @@ _STATUS: dict[type[BitStationError], int] = {
     DiskFull: 507,
     BitStationError: 500,
 }
+ANYWHERE: frozenset[type[BitStationError]] = frozenset({BitStationError, NotFound, UsageError})
+"""Errors that any request may meet."""
+
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 423: {"Retry-After": "1"}}
 
 
@@ -47,21 +50,21 @@ def status_of(error: type[BitStationError]) -> int:
     return next(_STATUS[kind] for kind in error.__mro__ if kind in _STATUS)
 
 
-def bitstation_problem(_request: Request, error: Exception) -> Response:
+async def bitstation_problem(_request: Request, error: Exception) -> Response:
     """Answer for an error of ours."""
     assert isinstance(error, BitStationError)
     status = status_of(type(error))
     return _answer(status, error.code, _detail(error), error.advice(), _HEADERS.get(status, {}))
 
 
-def http_problem(_request: Request, error: Exception) -> Response:
+async def http_problem(_request: Request, error: Exception) -> Response:
     """Answer for what HTTP itself has a name for."""
     assert isinstance(error, HTTPException)
     code = NotFound.code if error.status_code == 404 else UsageError.code
     return _answer(error.status_code, code, error.detail, "", dict(error.headers or {}))
 
 
-def unexpected_problem(_request: Request, _error: Exception) -> Response:
+async def unexpected_problem(_request: Request, _error: Exception) -> Response:
     """Answer for a fault of HQ itself; what it was stands in the log only."""
     return _answer(500, BitStationError.code, "HQ failed; its log says why", "", {})
 

@@ -11,13 +11,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from bitstation.core.catalog import Catalog
-from bitstation.core.digest import Digest, is_digest
+from bitstation.core.digest import is_digest
 from bitstation.core.wire import API_PREFIX, DEFAULT_CHANNEL, Requirement, ToolSummary
 from bitstation.errors import NotFound
 from bitstation.hq.api.conditions import Conditions, select
 from bitstation.hq.api.delivery import OCTETS, blob_answer
 from bitstation.hq.api.endpoint import JSON, Desk, Endpoint
-from bitstation.hq.releases import BlobRef
 
 
 async def get_file(desk: Desk, request: Request) -> ASGIApp:
@@ -39,7 +38,9 @@ async def get_blob(desk: Desk, request: Request) -> ASGIApp:
     if not is_digest(digest):
         raise NotFound(source="HQ", what="a blob under what is no SHA-256")
     lookup = desk.hq.lookup
-    blob = lookup.cached_blob(digest) or await desk.threads.work(lookup.load_blob, digest)
+    blob = lookup.cached_blob(digest)
+    if blob is None:
+        blob = await desk.threads.work(lookup.load_blob, digest)
     return blob_answer(desk.sender, request, blob, etag=blob.digest)
 
 
@@ -92,6 +93,8 @@ def _document(request: Request, body: bytes, cache_control: str) -> Response:
 
 _TOOL = f"{API_PREFIX}/tools/{{tool_id}}"
 _RELEASE = f"{_TOOL}/{{version}}"
+_CACHED = (304,)
+_RANGED = (206, 304, 412, 416)
 
 ENDPOINTS = (
     Endpoint(
@@ -102,6 +105,7 @@ ENDPOINTS = (
         answer=bytes,
         media_type=OCTETS,
         errors=(NotFound,),
+        also=_RANGED,
     ),
     Endpoint(
         "GET",
@@ -111,6 +115,7 @@ ENDPOINTS = (
         answer=bytes,
         media_type=OCTETS,
         errors=(NotFound,),
+        also=_RANGED,
     ),
     Endpoint(
         "GET",
@@ -119,12 +124,33 @@ ENDPOINTS = (
         "A release's manifest, byte for byte as published",
         answer=dict[str, Any],
         errors=(NotFound,),
+        also=_RANGED,
     ),
-    Endpoint("GET", "/catalog.json", get_catalog, "The newest release of each tool", Catalog),
     Endpoint(
-        "GET", f"{API_PREFIX}/tools", get_tools, "Every tool and its releases", list[ToolSummary]
+        "GET",
+        "/catalog.json",
+        get_catalog,
+        "The newest release of each tool",
+        Catalog,
+        also=_CACHED,
     ),
-    Endpoint("GET", _TOOL, get_tool, "A tool and its releases", ToolSummary, errors=(NotFound,)),
+    Endpoint(
+        "GET",
+        f"{API_PREFIX}/tools",
+        get_tools,
+        "Every tool and its releases",
+        list[ToolSummary],
+        also=_CACHED,
+    ),
+    Endpoint(
+        "GET",
+        _TOOL,
+        get_tool,
+        "A tool and its releases",
+        ToolSummary,
+        errors=(NotFound,),
+        also=_CACHED,
+    ),
     Endpoint(
         "GET",
         f"{API_PREFIX}/requirements",
@@ -132,5 +158,6 @@ ENDPOINTS = (
         "What workers of a channel must run",
         list[Requirement],
         query=("channel",),
+        also=_CACHED,
     ),
 )

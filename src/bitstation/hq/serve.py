@@ -1,0 +1,104 @@
+"""Run an HQ until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+from uvicorn.server import HANDLED_SIGNALS
+
+from bitstation.errors import UsageError
+from bitstation.hq.api.app import build_app
+from bitstation.hq.headquarters import Headquarters
+
+DEFAULT_LISTEN = "127.0.0.1:8765"
+# Longer than a publisher takes between two requests: a POST on a closed connection is an error.
+_KEEP_ALIVE_S = 120
+_GRACE_S = 10
+_BACKLOG = 1024
+_STALLED_MS = 60_000
+
+log = logging.getLogger(__name__)
+
+
+def serve(data_dir: Path, listen: str, ready: Callable[[str], None] | None = None) -> None:
+    """Serve the HQ of a folder until SIGINT or SIGTERM; requests under way get 10 s to end.
+
+    ``ready`` is told the address once requests are answered; port 0 takes a free one.
+    Raises UsageError for an address that cannot be listened on, StoreLocked, StoreError.
+    """
+    with Headquarters(data_dir) as hq, _listener(listen) as listener:
+        url = _url(listener)
+        log.info(
+            "HQ of %s listens on %s; the publisher token is in %s", data_dir, url, hq.token_path
+        )
+        config = uvicorn.Config(
+            build_app(hq),
+            http="h11",
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+        _Server(config, lambda: ready(url) if ready else None).run([listener])
+        log.info("HQ of %s stopped", data_dir)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says when it is ready and returns when it was told to stop."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer, and say so."""
+        await super().startup(sockets)
+        self._ready()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take SIGINT and SIGTERM as the wish to stop while the block runs."""
+        # uvicorn's own raises the signal again at the end, which would end the process before
+        # the database is closed and the lock given back.
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in HANDLED_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _listener(listen: str) -> socket.socket:
+    host, colon, port = listen.rpartition(":")
+    host = host.strip("[]")
+    if not (colon and host and port.isascii() and port.isdigit()):
+        raise UsageError(detail=f"{listen!r} is not of the form HOST:PORT")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, int(port)), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError) as error:
+        raise UsageError(detail=f"cannot listen on {listen}: {error}") from error
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Accepted connections inherit it: a reader who takes nothing for so long is cut off,
+        # and with him go the blocks he held.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED_MS)
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
