@@ -60,10 +60,10 @@ def dispatch(words: Sequence[str]) -> int:
 
 def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """Parser of all commands; only the one among ``words`` gets its own arguments."""
-    _ = translation(_language_among(words)).gettext
+    _ = _argparse_speaks(_language_among(words))
     chosen = next((word for word in words if word in COMMANDS), None)
     parser = argparse.ArgumentParser(
-        prog="bitstation", description=_("Signed, differential releases of AI tools")
+        prog="bitstation", description=_("Differential releases of AI tools")
     )
     parser.add_argument("-V", "--version", action="store_true", help=_("show the version"))
     _add_common(parser, _, top=True)
@@ -73,6 +73,7 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
         if name == chosen:
             module = importlib.import_module(f"bitstation.cli.{module_name}")
             module.add_arguments(command)
+            _translate_help(command, _)
             for leaf in _leaves(command):
                 _add_common(leaf, _, top=False)
     return parser
@@ -87,6 +88,25 @@ def _leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser
     for action in nested:
         for choice in action.choices.values():
             yield from _leaves(choice)
+
+
+def _argparse_speaks(lang: str | None) -> Callable[[str], str]:
+    """Translate argparse's own words, which it takes from a name of its module; our gettext."""
+    catalogue = translation(lang)
+    argparse._ = catalogue.gettext  # type: ignore[attr-defined]
+    argparse.ngettext = catalogue.ngettext  # type: ignore[attr-defined]
+    return catalogue.gettext
+
+
+def _translate_help(parser: argparse.ArgumentParser, say: Callable[[str], str]) -> None:
+    """Translate the help of every argument, so that commands declare them in English only."""
+    for action in parser._actions:
+        verbs = action if isinstance(action, argparse._SubParsersAction) else None
+        for told in (action, *(verbs._choices_actions if verbs else ())):
+            if told.help and told.help != argparse.SUPPRESS:
+                told.help = say(told.help)
+        for verb in verbs.choices.values() if verbs else ():
+            _translate_help(verb, say)
 
 
 def _add_common(parser: argparse.ArgumentParser, say: Callable[[str], str], *, top: bool) -> None:

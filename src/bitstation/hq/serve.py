@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from uvicorn.server import HANDLED_SIGNALS
@@ -33,29 +34,33 @@ def serve(data_dir: Path, listen: str, ready: Callable[[str], None] | None = Non
     ``ready`` is told the address once requests are answered; port 0 takes a free one.
     Raises UsageError for an address that cannot be listened on, StoreLocked, StoreError.
     """
-    with Headquarters(data_dir) as hq, _listener(listen) as listener:
+    with _told_to_stop() as stop, Headquarters(data_dir) as hq, _listener(listen) as listener:
         url = _url(listener)
-        log.info(
-            "HQ of %s listens on %s; the publisher token is in %s", data_dir, url, hq.token_path
-        )
-        config = uvicorn.Config(
-            build_app(hq),
-            http="h11",
-            ws="none",
-            loop="asyncio",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=_GRACE_S,
-        )
-        _Server(config, lambda: ready(url) if ready else None).run([listener])
+        log.info("HQ of %s listens on %s; publishers' token: %s", data_dir, url, hq.token_path)
+        server = _Server(_config(hq), lambda: ready(url) if ready else None)
+        stop.pass_to(server)
+        server.run([listener])
         log.info("HQ of %s stopped", data_dir)
 
 
+def _config(hq: Headquarters) -> uvicorn.Config:
+    return uvicorn.Config(
+        build_app(hq),
+        http="h11",
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+
+
 class _Server(uvicorn.Server):
-    """uvicorn's server, which says when it is ready and returns when it was told to stop."""
+    """uvicorn's server, which says when it is ready and leaves the signals to us."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -68,18 +73,40 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM as the wish to stop while the block runs."""
-        # uvicorn's own raises the signal again at the end, which would end the process before
-        # the database is closed and the lock given back.
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self.handle_exit) for number in HANDLED_SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        """Nothing: uvicorn's own raises the signal again, before our database is closed."""
+        yield
+
+
+class _Stop:
+    """The wish to stop; it may come before there is a server to be told."""
+
+    def __init__(self) -> None:
+        self._server: _Server | None = None
+        self._signals: list[int] = []
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        self._signals.append(number)
+        if self._server is not None:
+            self._server.handle_exit(number, None)
+
+    def pass_to(self, server: _Server) -> None:
+        """Let a server hear of it, now and from now on."""
+        self._server = server
+        server.should_exit = bool(self._signals)
+
+
+@contextmanager
+def _told_to_stop() -> Iterator[_Stop]:
+    stop = _Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.signal(number, stop) for number in HANDLED_SIGNALS}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _listener(listen: str) -> socket.socket:

@@ -18,7 +18,13 @@ from sqlalchemy import Connection, insert, select, update
 from bitstation.core.digest import EMPTY, Digest, digest_of
 from bitstation.core.manifest import Manifest, parse_manifest
 from bitstation.core.wire import BlobWanted, PublishSession
-from bitstation.errors import ManifestError, NotFound, ReleaseIncomplete
+from bitstation.errors import (
+    DigestMismatch,
+    ManifestError,
+    NotFound,
+    ReleaseIncomplete,
+    StoreLocked,
+)
 from bitstation.hq.database import Database, now_ms
 from bitstation.hq.releases import BlobRef, Releases, check_same
 from bitstation.hq.tables import publish_session
@@ -55,10 +61,7 @@ class PublishSessions:
         known = self._releases.find(manifest.tool_id, manifest.tool_version)
         if known is not None:
             check_same(known, manifest)
-        sizes = _sizes_of(manifest)
-        if EMPTY in sizes:
-            self._store(b"")
-        wanted = self._wanted(sizes)
+        wanted = self._wanted(_sizes_of(manifest))
         self._blobs.check_space(sum(blob.size - blob.received for blob in wanted))
         manifest_blob = self._store(manifest_bytes)
         with self._database.write() as connection:
@@ -129,11 +132,28 @@ class PublishSessions:
         wanted = []
         for digest, size in sizes.items():
             found = self._blobs.size(digest)
-            if found is None:
+            if found is None and not self._finished(digest, size):
                 wanted.append(BlobWanted(digest, size, self._blobs.received(digest)))
-            elif found != size:
+            elif found not in (None, size):
                 raise _size_fault(digest, size, found)
         return wanted
+
+    def _finished(self, digest: Digest, size: int) -> bool:
+        """Prove a blob whose bytes are all here; a crash may have come before the proof.
+
+        The empty blob needs no upload for the same reason.
+        """
+        if self._blobs.received(digest) < size:
+            return False
+        try:
+            upload = self._blobs.upload(digest, size)
+            if upload is not None:
+                with upload:
+                    upload.finish()
+        except (DigestMismatch, StoreLocked):
+            # Dropped, or in other hands: the publisher still has to send it.
+            return False
+        return True
 
     def _load_sizes(self, manifest_blob: Digest) -> Mapping[Digest, int]:
         return _sizes_of(parse_manifest(self._read(manifest_blob)))
@@ -211,11 +231,11 @@ def _sizes_of(manifest: Manifest) -> dict[Digest, int]:
     sizes: dict[Digest, int] = {}
     for entry in manifest.entries:
         size = sizes.setdefault(entry.sha256, entry.size)
-        if size != entry.size:
+        if size != entry.size or (size == 0) != (entry.sha256 == EMPTY):
             raise _size_fault(entry.sha256, entry.size, size)
     return sizes
 
 
-def _size_fault(digest: Digest, stated: int, known: int) -> ManifestError:
-    fault = f"size {stated} of {digest} is wrong: the same content has {known} bytes elsewhere"
+def _size_fault(digest: Digest, stated: int, known: int | None) -> ManifestError:
+    fault = f"size {stated} of {digest} cannot be: {known} bytes elsewhere, or of no content"
     return ManifestError.of("the manifest", [fault])

@@ -7,7 +7,9 @@ that is torn or damaged: what follows it was never promised.
 from __future__ import annotations
 
 import binascii
+from collections.abc import Iterable
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 
 import msgspec
@@ -62,19 +64,26 @@ class Journal:
         self._path = path
         self._disk = disk
         self._file: BinaryIO | None = None
+        self._lock = Lock()
 
-    def begin(self, record: Begin) -> None:
-        """Start a journal in place of any earlier one. Durable on return."""
+    def begin(self, record: Begin, done: Iterable[SegmentDone] = ()) -> None:
+        """Start a journal in place of any earlier one. Durable on return.
+
+        A resumed run starts one too, with what is ``done``: records that were added after a torn
+        line would never be read.
+        """
         self.close()
-        self._disk.write_file(self._path, _line(record) + _line(StepBegun(Step.STAGING)))
+        records = (record, StepBegun(Step.STAGING), *done)
+        self._disk.write_file(self._path, b"".join(map(_line, records)))
 
     def append(self, record: Record, *, durable: bool = False) -> None:
-        """Add a record; with ``durable`` it is on the disk on return."""
-        if self._file is None:
-            self._file = self._disk.open_append(self._path)
-        self._disk.write(self._file, _line(record))
-        if durable:
-            self._disk.sync_file(self._file)
+        """Add a record, from any thread; with ``durable`` it is on the disk on return."""
+        with self._lock:
+            if self._file is None:
+                self._file = self._disk.open_append(self._path)
+            self._disk.write(self._file, _line(record))
+            if durable:
+                self._disk.sync_file(self._file)
 
     def close(self) -> None:
         """Close the file; the journal stays."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from threading import Event, Lock
 from typing import BinaryIO
@@ -62,7 +62,7 @@ class Transfer:
         with ThreadPoolExecutor(threads, thread_name_prefix="bitstation-fetch") as pool:
             futures = [pool.submit(self._fetch_entry, index, entry) for index, entry in entries]
             try:
-                for future in futures:
+                for future in as_completed(futures):
                     future.result()
             except BaseException:
                 self._aborted.set()

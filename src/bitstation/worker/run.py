@@ -89,11 +89,14 @@ def open_run(
             run_id = uuid.uuid4().hex
             emitter = Emitter(run_id, tool_id, time.monotonic, (_folded(stats), *listeners))
             journal = Journal(tree.journal, disk)
-            with disk_errors(tree.path):
-                yield Run(
-                    root, tree, disk, ledger, emitter, journal, stats,
-                    stop or Stop(), options or Options(),
-                )  # fmt: skip
+            try:
+                with disk_errors(tree.path):
+                    yield Run(
+                        root, tree, disk, ledger, emitter, journal, stats,
+                        stop or Stop(), options or Options(),
+                    )  # fmt: skip
+            finally:
+                journal.close()
         finally:
             ledger.close()
     finally:

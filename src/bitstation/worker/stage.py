@@ -11,7 +11,7 @@ from bitstation.core.scopes import MANIFEST_NAME
 from bitstation.errors import DiskFull, StoreCorrupt, VolumeUnfit
 from bitstation.host import path_limit
 from bitstation.storage.faults import free_bytes
-from bitstation.storage.journal import Begin, read_journal
+from bitstation.storage.journal import Begin, SegmentDone, read_journal
 from bitstation.storage.reuse import LINK_FROM_BYTES
 from bitstation.storage.tree import files_below
 from bitstation.transport.source import Resolved, Source
@@ -58,8 +58,7 @@ def stage(run: Run, base: Manifest | None, target: Resolved, source: Source) -> 
         write_bytes=plan.write_bytes,
     )
     check_fit(run, plan, base, kept)
-    if not kept:
-        _begin(run, plan, staging)
+    _begin(run, plan, staging, kept)
     assembly = Assembly(run, plan, staging, held)
     assembly.fill(source, kept)
     carry(run, base, staging, manifest)
@@ -88,13 +87,13 @@ def check_fit(run: Run, plan: Plan, base: Manifest | None, kept: set[int]) -> No
         raise DiskFull(path=str(run.root.path), needed_bytes=needed, free_bytes=free)
 
 
-def _begin(run: Run, plan: Plan, staging: Path) -> None:
-    run.disk.remove_tree(run.tree.staging_area)
+def _begin(run: Run, plan: Plan, staging: Path, kept: set[int]) -> None:
+    if not kept:
+        run.disk.remove_tree(run.tree.staging_area)
     run.disk.make_dir(staging)
     run.disk.write_file(run.tree.plan, plan.encode())
-    run.journal.begin(
-        Begin(run.emitter.run_id, plan.to_version, plan.manifest_hash, plan.from_version)
-    )
+    begin = Begin(run.emitter.run_id, plan.to_version, plan.manifest_hash, plan.from_version)
+    run.journal.begin(begin, [SegmentDone(index, 0) for index in sorted(kept)])
 
 
 def _plan_to_resume(run: Run, target: Manifest) -> Plan | None:

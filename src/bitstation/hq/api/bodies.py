@@ -15,7 +15,7 @@ from bitstation.core.canonical import JsonFault, parse_json
 from bitstation.errors import UsageError
 
 # A sender who says nothing for so long has gone without saying so.
-IDLE_S = 60.0
+IDLE_S = 20.0
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,16})-([0-9]{1,16})/([0-9]{1,16})\Z", re.ASCII)
 
 _Message = TypeVar("_Message", bound=msgspec.Struct)

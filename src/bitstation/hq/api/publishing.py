@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from typing import Any
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -10,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from bitstation.core.digest import is_digest
+from bitstation.core.digest import Digest, is_digest
 from bitstation.core.manifest import MAX_MANIFEST_BYTES
 from bitstation.core.wire import (
     API_PREFIX,
@@ -40,6 +42,8 @@ from bitstation.storage.blobs import Upload
 
 _MAX_MESSAGE_BYTES = 64 * 1024
 _BLOCK_BYTES = 1024 * 1024
+_CLAIM_WAIT_S = 25.0
+_CLAIM_POLL_S = 0.1
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +67,7 @@ async def put_blob(desk: Desk, request: Request) -> ASGIApp:
     session_id, digest = request.path_params["session_id"], request.path_params["sha256"]
     if not is_digest(digest):
         raise NotFound(source="HQ", what="a blob under what is no SHA-256")
-    upload = await desk.threads.work(desk.hq.sessions.upload, session_id, digest)
+    upload = await _claimed(desk, session_id, digest)
     if isinstance(upload, BlobRef):
         return _answer(BlobReceipt(upload.digest, upload.size, upload.size))
     with upload:
@@ -90,20 +94,37 @@ async def put_requirement(desk: Desk, request: Request) -> ASGIApp:
     return _answer(required)
 
 
+async def _claimed(desk: Desk, session_id: str, digest: Digest) -> Upload | BlobRef:
+    """Writer of a blob, once nobody else sends it; the blob when that other was faster.
+
+    Raises StoreLocked when he is slow. The wait ends before a sender's own patience (30 s).
+    """
+    for _ in range(round(_CLAIM_WAIT_S / _CLAIM_POLL_S)):
+        try:
+            return await desk.threads.work(desk.hq.sessions.upload, session_id, digest)
+        except StoreLocked:
+            await asyncio.sleep(_CLAIM_POLL_S)
+    return await desk.threads.work(desk.hq.sessions.upload, session_id, digest)
+
+
 async def _receive(desk: Desk, request: Request, upload: Upload) -> None:
-    """Append the body to what is here; what arrived of a broken one is kept.
+    """Append what is new of the body to what is here; what came of a broken one is kept.
 
     Raises UsageError, UploadOffset, ClientDisconnect, HTTPException 408, StoreError.
     """
     span = upload_span(request, upload.size_bytes)
-    await desk.threads.work(_place, upload, span.first)
+    if span.first > upload.received:
+        raise UploadOffset(sha256=upload.digest, expected=upload.received, offset=span.first)
+    # Two publishers may send the same blob in turns: each passes over what the other sent.
+    known = upload.received - span.first
     left, block = span.length, bytearray()
     try:
         async for chunk in body_chunks(request):
             left -= len(chunk)
             if left < 0:
                 raise UsageError(detail=f"the body is longer than {span.length} bytes")
-            block += chunk
+            block += chunk[known:]
+            known = max(0, known - len(chunk))
             if len(block) >= _BLOCK_BYTES:
                 await desk.threads.work(upload.write, block)
                 block = bytearray()
@@ -111,14 +132,6 @@ async def _receive(desk: Desk, request: Request, upload: Upload) -> None:
         await desk.threads.work(upload.write, block)
         raise
     await desk.threads.work(upload.write, block)
-
-
-def _place(upload: Upload, first: int) -> None:
-    if first == upload.received:
-        return
-    if first:
-        raise UploadOffset(sha256=upload.digest, expected=upload.received, offset=first)
-    upload.restart()
 
 
 def _answer(
@@ -138,7 +151,7 @@ ENDPOINTS = (
         "Begin to publish the release of a manifest, or go on with it",
         PublishSession,
         status=201,
-        body=dict[str, object],
+        body=dict[str, Any],
         needs_token=True,
         errors=(ManifestError, ManifestHashMismatch, UnsafePathError, ReleaseConflict, DiskFull),
     ),
