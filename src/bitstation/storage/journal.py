@@ -73,8 +73,8 @@ class Journal:
         line would never be read.
         """
         self.close()
-        records = (record, StepBegun(Step.STAGING), *done)
-        self._disk.write_file(self._path, b"".join(map(_line, records)))
+        records: tuple[Record, ...] = (record, StepBegun(Step.STAGING), *done)
+        self._disk.write_file(self._path, b"".join(_line(each) for each in records))
 
     def append(self, record: Record, *, durable: bool = False) -> None:
         """Add a record, from any thread; with ``durable`` it is on the disk on return."""

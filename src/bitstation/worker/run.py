@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bitstation import host
-from bitstation.core.events import Event, Listener
+from bitstation.core.events import Listener
 from bitstation.core.stats import UpdateStats
 from bitstation.errors import StoreLocked
 from bitstation.storage.durable import Disk
@@ -85,28 +85,19 @@ def open_run(
     try:
         with disk_errors(root.ledger):
             ledger = Ledger(root.ledger)
-        try:
+        with (
+            contextlib.closing(ledger),
+            contextlib.closing(Journal(tree.journal, disk)) as journal,
+            disk_errors(tree.path),
+        ):
             run_id = uuid.uuid4().hex
-            emitter = Emitter(run_id, tool_id, time.monotonic, (_folded(stats), *listeners))
-            journal = Journal(tree.journal, disk)
-            try:
-                with disk_errors(tree.path):
-                    yield Run(
-                        root, tree, disk, ledger, emitter, journal, stats,
-                        stop or Stop(), options or Options(),
-                    )  # fmt: skip
-            finally:
-                journal.close()
-        finally:
-            ledger.close()
+            emitter = Emitter(run_id, tool_id, time.monotonic, (stats.apply, *listeners))
+            chosen = (stop or Stop(), options or Options())
+            yield Run(root, tree, disk, ledger, emitter, journal, stats, *chosen)
     finally:
         if not tree.releases.exists():
             _forget(tree, disk)
         lock.release()
-
-
-def _folded(stats: UpdateStats) -> Callable[[Event], None]:
-    return stats.apply
 
 
 def _taken_lock(path: Path) -> host.FileLock:
