@@ -5,7 +5,7 @@ python dev.py demo  [args]   the whole story on this machine: HQ, two workers, a
 python dev.py test  [args]   the tests (args go to pytest)
 python dev.py lint           ruff, mypy for three systems, the import law
 python dev.py bench [args]   the measurements (args go to bench/run.py)
-python dev.py words          compile the .po catalogues of src/ that a translator changed
+python dev.py words          take new words into the .po catalogues of src/, and compile them
 python dev.py lock           pin anew what pyproject.toml asks for
 """
 
@@ -191,14 +191,8 @@ def lint(_arguments: "list[str]") -> NoReturn:
 
 
 def words(_arguments: "list[str]") -> NoReturn:
-    """The .mo beside every .po; both are committed, so that a plain install needs no tool."""
-    python = str(ensure_environment("dev"))
-    compile_one = [python, "-m", "babel.messages.frontend", "compile"]
-    for po in sorted(ROOT.glob("src/**/*.po")):
-        code = subprocess.call([*compile_one, "-i", str(po), "-o", str(po.with_suffix(".mo"))])
-        if code:
-            sys.exit(code)
-    sys.exit(0)
+    """New words into every .po, and the .mo beside it; both are committed: installing is plain."""
+    become(ensure_environment("dev"), "tests/house/words.py")
 
 
 def lock(arguments: "list[str]") -> NoReturn:

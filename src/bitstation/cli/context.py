@@ -135,7 +135,7 @@ class Context:
             return True
         if not sys.stdin.isatty():
             return False
-        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        print(question, self.gettext("[y/N]"), end=" ", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in ("y", "yes", "s", "si", "sí")
 
 

@@ -109,17 +109,17 @@ def _translate_help(parser: argparse.ArgumentParser, say: Callable[[str], str]) 
             _translate_help(verb, say)
 
 
-def _add_common(parser: argparse.ArgumentParser, say: Callable[[str], str], *, top: bool) -> None:
+def _add_common(parser: argparse.ArgumentParser, _: Callable[[str], str], *, top: bool) -> None:
     """Options that every command takes, before or after its name."""
-    group = parser.add_argument_group(say("everywhere"))
+    group = parser.add_argument_group(_("everywhere"))
     kept: dict[str, Any] = {} if top else {"default": argparse.SUPPRESS}
-    group.add_argument("--root", metavar="DIR", help=say("tools root (BITSTATION_ROOT)"), **kept)
-    group.add_argument("--json", action="store_true", help=say("one JSON object"), **kept)
-    group.add_argument("--jsonl", action="store_true", help=say("events as JSON lines"), **kept)
-    group.add_argument("--lang", choices=("es", "en"), help=say("language"), **kept)
-    group.add_argument("-q", "--quiet", action="store_true", help=say("say less"), **kept)
-    group.add_argument("-v", "--verbose", action="store_true", help=say("say more"), **kept)
-    group.add_argument("--yes", action="store_true", help=say("answer yes"), **kept)
+    group.add_argument("--root", metavar="DIR", help=_("tools root (BITSTATION_ROOT)"), **kept)
+    group.add_argument("--json", action="store_true", help=_("one JSON object"), **kept)
+    group.add_argument("--jsonl", action="store_true", help=_("events as JSON lines"), **kept)
+    group.add_argument("--lang", choices=("es", "en"), help=_("language"), **kept)
+    group.add_argument("-q", "--quiet", action="store_true", help=_("say less"), **kept)
+    group.add_argument("-v", "--verbose", action="store_true", help=_("say more"), **kept)
+    group.add_argument("--yes", action="store_true", help=_("answer yes"), **kept)
 
 
 def _language_among(words: Sequence[str]) -> str | None:

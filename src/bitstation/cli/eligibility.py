@@ -22,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, ctx: Context) -> int:
     """Say whether this machine may take network jobs of a tool; exit 0, 20 or 21."""
     if not is_digest(args.hash):
-        raise UsageError(detail="--hash is a manifest_hash: 64 lower-case hexadecimal digits")
+        text = ctx.gettext("--hash is a manifest_hash: 64 lower-case hexadecimal digits")
+        raise UsageError(detail=text)
     updater = ctx.updater(args.tool)
     answer, reasons = updater.explain_eligibility(args.require, args.hash)
     ctx.json({"eligibility": answer, "reasons": list(reasons)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def _serve(args: argparse.Namespace, ctx: Context) -> int:
     except ModuleNotFoundError as error:
         raise MissingExtra(command="hq serve", detail=str(error.name), extra="hq") from error
     _ = ctx.gettext
+    _log_to_stderr()
 
     token_file = (args.data / TOKEN_NAME).absolute()
 
@@ -54,6 +56,15 @@ def _serve(args: argparse.Namespace, ctx: Context) -> int:
 
     serve(args.data, args.listen, ready)
     return 0
+
+
+def _log_to_stderr() -> None:
+    """One line for each start, stop, release and requirement; of the libraries only warnings."""
+    logging.basicConfig(
+        format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr
+    )
+    for library in ("alembic", "uvicorn"):
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def _require(args: argparse.Namespace, ctx: Context) -> int:

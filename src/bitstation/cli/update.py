@@ -30,7 +30,7 @@ def run(args: argparse.Namespace, ctx: Context) -> int:
     if not tools:
         raise UsageError(detail=ctx.gettext("no tool is named and none is installed"))
     if args.keep < 0:
-        raise UsageError(detail="--keep is 0 or more")
+        raise UsageError(detail=ctx.gettext("--keep is 0 or more"))
     source = ctx.source()
     try:
         failures = [error for tool in tools if (error := _one(args, ctx, source, tool, len(tools)))]

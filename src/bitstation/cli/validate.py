@@ -47,9 +47,7 @@ def run(args: argparse.Namespace, ctx: Context) -> int:
 
 
 @contextmanager
-def checked_tools(
-    folders: list[Path], ctx: Context
-) -> Iterator[tuple[list[CheckedTool], Ledger]]:
+def checked_tools(folders: list[Path], ctx: Context) -> Iterator[tuple[list[CheckedTool], Ledger]]:
     """Tools of the folders given, or of all under tools/, checked; and the ledger, open."""
     chosen = folders or tool_folders(TOOLS_FOLDER)
     if not chosen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import msgspec
 
@@ -75,8 +76,8 @@ def parse_catalog(data: bytes, *, what: str = "the catalog") -> Catalog:
         faults.append("catalog_version is not a date YYYY.MM.DD")
     for tool in catalog.tools:
         faults.extend(f"{tool.tool_id[:80]!r}: {fault}" for fault in _tool_faults(tool))
-    ids = [tool.tool_id for tool in catalog.tools]
-    faults.extend(f"tool_id {name!r} is listed twice" for name in set(ids) if ids.count(name) > 1)
+    ids = Counter(tool.tool_id for tool in catalog.tools)
+    faults.extend(f"tool_id {name[:80]!r} is listed twice" for name, n in ids.items() if n > 1)
     if faults:
         raise ManifestError.of(what, faults)
     return catalog

@@ -269,6 +269,10 @@ def _entries(files: JsonValue, faults: list[str], *, any_scope: bool) -> list[En
             # Legacy manifests list themselves with the digest of their predecessor: never true.
             entries.append(msgspec.convert(row, Entry))
     faults.extend(collisions(entry.path for entry in entries))
+    sizes: dict[str, int] = {}
+    for entry in entries:
+        if sizes.setdefault(entry.sha256, entry.size) != entry.size:
+            faults.append(f"{entry.path!r} states another size for content that is listed before")
     return entries
 
 
@@ -280,10 +284,11 @@ def _row_fault(row: JsonValue, any_scope: bool) -> str | None:
         return "path is not a string"
     if fault := path_fault(path):
         return f"path {path[:120]!r}: {fault}"
-    if path != MANIFEST_NAME and not any_scope:
-        scope, rule = scope_of(path)
-        if scope is not Scope.RELEASE:
-            return f"path {path!r} belongs to the {scope.value} scope ({rule}), not to a release"
+    scope, rule = scope_of(path)
+    # A twin of manifest.json is refused in every scope: it would be that file on Windows.
+    is_twin = scope is Scope.MANIFEST and path != MANIFEST_NAME
+    if is_twin or (scope not in (Scope.RELEASE, Scope.MANIFEST) and not any_scope):
+        return f"path {path!r} belongs to the {scope.value} scope ({rule}), not to a release"
     if not is_digest(row.get("sha256")):
         return f"sha256 of {path!r} is not 64 lower-case hexadecimal digits"
     if type(size) is not int or not 0 <= size <= MAX_INTEGER:

@@ -20,8 +20,12 @@ _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*]')
 # Characters that change how a name is displayed, or are invisible: bidirectional controls,
 # zero-width characters, separators and byte order marks (general categories Cc Cf Zl Zp Cs Co Cn).
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs", "Co", "Cn"})
+RETIRED_NAME = ".retired-manifest.json"
+"""Name that manifest.json gets in a release that is being removed."""
 # Names at the top of a release that are ours on disk.
-_CONTROL_NAMES = frozenset({".bitstation", ".staging", "current.txt"})
+_CONTROL_NAMES = frozenset({".bitstation", ".staging", "current.txt", RETIRED_NAME})
+# The short second name that NTFS gives to a long one: both would be the same file.
+_SHORT_ALIAS = re.compile(r"(?=[^.]{3,8}(\.|\Z))[^.]{1,6}~[0-9]+(\.[^.]{0,3})?\Z")
 
 
 def path_fault(path: str) -> str | None:
@@ -75,6 +79,10 @@ def _name_fault(name: str) -> str | None:
                 return f"control or invisible character {character!a}"
     if name[-1] in ". ":
         return "a name may not end with a dot or a space (Windows drops it)"
+    if name[0] in "-~":
+        return "a name may not begin with a dash or a tilde (shells read it otherwise)"
+    if "~" in name and _SHORT_ALIAS.match(name):
+        return f"{name!r} may be the short alias of another name on Windows"
     # Windows ignores spaces between the stem and the extension: "nul .txt" is the device too.
     if name.split(".", 1)[0].rstrip(" ").lower() in RESERVED_STEMS:
         return f"{name!r} is a reserved device name on Windows"

@@ -87,22 +87,23 @@ class UpdateStats(msgspec.Struct):
 
         _ = translation(lang).gettext
         rows = [
-            ("📥 " + _("Files downloaded:"), f"{self.files_downloaded}"),
-            ("✓  " + _("Files verified:"), f"{self.files_verified}"),
-            ("🗑  " + _("Files deleted:"), f"{self.files_deleted}"),
-            ("⏭  " + _("Files unchanged:"), f"{self.files_unchanged}"),
-            ("📊 " + _("Data downloaded:"), f"{self.bytes_downloaded / 1e6:.2f} MB"),
+            ("📥 ", _("Files downloaded:"), f"{self.files_downloaded}"),
+            ("✓  ", _("Files verified:"), f"{self.files_verified}"),
+            ("🗑  ", _("Files deleted:"), f"{self.files_deleted}"),
+            ("⏭  ", _("Files unchanged:"), f"{self.files_unchanged}"),
+            ("📊 ", _("Data downloaded:"), f"{self.bytes_downloaded / 1e6:.2f} MB"),
+            ("♻  ", _("Data reused:"), f"{self.bytes_reused / 1e6:.2f} MB"),
         ]
-        more = [("♻  " + _("Data reused:"), f"{self.bytes_reused / 1e6:.2f} MB")]
         if self.bytes_total:
             saved = 100 * (1 - min(1, self.bytes_downloaded / self.bytes_total))
-            more.append(("💾 " + _("Saved:"), f"{saved:.1f} %"))
+            rows.append(("💾 ", _("Saved:"), f"{saved:.1f} %"))
         if self.files_carried:
-            more.append(("📎 " + _("Files carried along:"), f"{self.files_carried}"))
+            rows.append(("📎 ", _("Files carried:"), f"{self.files_carried}"))
         if self.files_set_aside:
-            more.append(("📦 " + _("Files set aside:"), f"{self.files_set_aside}"))
-        more.append(("⏱  " + _("Time:"), f"{self.seconds:.1f} s"))
-        width = max(len(label) for label, _value in rows) + 2
-        lines = [f"  {label:<{width}}{value}" for label, value in rows + more]
+            rows.append(("📦 ", _("Files set aside:"), f"{self.files_set_aside}"))
+        rows.append(("⏱  ", _("Time:"), f"{self.seconds:.1f} s"))
+        # The signs are one or two columns wide, whatever their length: they stay out of the count.
+        width = max(len(label) for _sign, label, _value in rows) + 2
+        lines = [f"  {sign}{label:<{width}}{value}" for sign, label, value in rows]
         title = "  " + _("DIFFERENTIAL UPDATE REPORT")
         return "\n".join([_RULE, title, _RULE, *lines, _RULE])

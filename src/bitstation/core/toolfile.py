@@ -17,6 +17,7 @@ TOOL_FILE_NAME = "tool.json"
 MAX_TOOL_FILE_BYTES = 1024 * 1024
 MAX_HEALTH_TIMEOUT_S = 3600
 PLATFORM_PATTERN = r"^[a-z0-9_-]{1,32}$"
+NAME_PATTERN = r"[^ \t\r\n]"
 
 _PLATFORM = re.compile(PLATFORM_PATTERN[1:-1] + r"\Z", re.ASCII)
 
@@ -103,7 +104,7 @@ def _faults(tool: ToolFile) -> list[str]:
     faults = [
         fault for fault in (tool_id_fault(tool.tool_id), version_fault(tool.version)) if fault
     ]
-    if not tool.name.strip():
+    if not re.search(NAME_PATTERN, tool.name):
         faults.append("name is empty")
     if not tool.platforms or not all(_PLATFORM.match(name) for name in tool.platforms):
         faults.append("platforms is not a list of names such as windows, linux")

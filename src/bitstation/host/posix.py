@@ -10,6 +10,7 @@ if sys.platform != "win32":
     import fcntl
     import os
     import stat
+    from contextlib import suppress
     from functools import cache, lru_cache
     from pathlib import Path
 
@@ -67,6 +68,12 @@ if sys.platform != "win32":
             if self._fd >= 0:
                 os.close(self._fd)
                 self._fd = -1
+
+        def discard(self) -> None:
+            """Give the lock back and remove its file; whoever waits for it makes a new one."""
+            with suppress(OSError):
+                os.unlink(self._path)
+            self.release()
 
     def stat_facts(path: Path | int) -> StatFacts:
         """Facts of a path (a link is not followed) or of an open file."""

@@ -11,6 +11,7 @@ if sys.platform == "win32":
     import stat
     import time
     from collections.abc import Callable
+    from contextlib import suppress
     from ctypes import wintypes
     from pathlib import Path
 
@@ -97,6 +98,12 @@ if sys.platform == "win32":
                 os.close(self._fd)
                 self._fd = -1
 
+        def discard(self) -> None:
+            """Give the lock back and remove its file, unless another has opened it already."""
+            self.release()
+            with suppress(OSError):
+                os.unlink(self._path)
+
     def stat_facts(path: Path | int) -> StatFacts:
         """Facts of a path (a link is not followed) or of an open file."""
         if isinstance(path, int):
@@ -162,8 +169,21 @@ if sys.platform == "win32":
         return 32_700, 255
 
     def replace(source: Path, target: Path) -> None:
-        """Give ``target``'s name to ``source``, waiting out scanners for up to two seconds."""
-        _patiently(lambda: os.replace(source, target))
+        """Give ``target``'s name to ``source``, waiting out scanners for up to two seconds.
+
+        A read-only target would refuse it, so that attribute is cleared first.
+        """
+
+        def attempt() -> None:
+            try:
+                os.replace(source, target)
+            except PermissionError:
+                if not _is_read_only_file(target):
+                    raise
+                os.chmod(target, stat.S_IWRITE)
+                os.replace(source, target)
+
+        _patiently(attempt)
 
     def remove(path: Path) -> None:
         """Remove a name; the read-only attribute, which would refuse it, is cleared first."""
@@ -172,10 +192,22 @@ if sys.platform == "win32":
             try:
                 os.unlink(path)
             except PermissionError:
+                if not _is_read_only_file(path):
+                    raise
                 os.chmod(path, stat.S_IWRITE)
                 os.unlink(path)
 
         _patiently(attempt)
+
+    def _is_read_only_file(path: Path) -> bool:
+        try:
+            attributes = os.lstat(path).st_file_attributes
+        except OSError:
+            return False
+        return bool(
+            attributes & stat.FILE_ATTRIBUTE_READONLY
+            and not attributes & stat.FILE_ATTRIBUTE_DIRECTORY
+        )
 
     def _patiently(action: Callable[[], None]) -> None:
         pause_s = 0.01

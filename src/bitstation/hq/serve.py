@@ -116,9 +116,12 @@ def _listener(listen: str) -> socket.socket:
         raise UsageError(detail=f"{listen!r} is not of the form HOST:PORT")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, int(port)), family=family, backlog=_BACKLOG)
+        made = socket.create_server((host, int(port)), family=family, backlog=_BACKLOG)
     except (OSError, OverflowError) as error:
         raise UsageError(detail=f"cannot listen on {listen}: {error}") from error
+    # asyncio sets TCP_NODELAY only where the socket says that it is TCP, which this one does not
+    # yet: without it every small answer waits 40 ms for the reader's delayed acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, made.detach())
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # Accepted connections inherit it: a reader who takes nothing for so long is cut off,
         # and with him go the blocks he held.

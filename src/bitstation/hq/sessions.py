@@ -135,7 +135,7 @@ class PublishSessions:
             if found is None and not self._finished(digest, size):
                 wanted.append(BlobWanted(digest, size, self._blobs.received(digest)))
             elif found not in (None, size):
-                raise _size_fault(digest, size, found)
+                raise _size_fault(digest, size)
         return wanted
 
     def _finished(self, digest: Digest, size: int) -> bool:
@@ -232,10 +232,9 @@ def _sizes_of(manifest: Manifest) -> dict[Digest, int]:
     for entry in manifest.entries:
         size = sizes.setdefault(entry.sha256, entry.size)
         if size != entry.size or (size == 0) != (entry.sha256 == EMPTY):
-            raise _size_fault(entry.sha256, entry.size, size)
+            raise _size_fault(entry.sha256, entry.size)
     return sizes
 
 
-def _size_fault(digest: Digest, stated: int, known: int | None) -> ManifestError:
-    fault = f"size {stated} of {digest} cannot be: {known} bytes elsewhere, or of no content"
-    return ManifestError.of("the manifest", [fault])
+def _size_fault(digest: Digest, stated: int) -> ManifestError:
+    return ManifestError.of("the manifest", [f"blob {digest} cannot have {stated} bytes"])

@@ -6,9 +6,13 @@ Outside of every tool folder, so that nothing of it can ship.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bitstation import host
+from bitstation.core.digest import digest_of
+from bitstation.errors import StoreLocked
 from bitstation.storage.faults import disk_errors
 from bitstation.storage.ledger import Ledger
 
@@ -35,3 +39,19 @@ def open_ledger() -> Ledger:
     path = cache_dir() / "publisher-ledger.sqlite3"
     with disk_errors(path):
         return Ledger(path)
+
+
+@contextmanager
+def locked(what: str) -> Iterator[None]:
+    """Hold off other runs of this user that would write ``what``. Raises StoreLocked."""
+    folder = cache_dir() / "locks"
+    with disk_errors(folder):
+        folder.mkdir(exist_ok=True)
+        lock = host.FileLock(folder / digest_of(what.encode("utf-8", "surrogatepass")))
+        if not lock.acquire():
+            raise StoreLocked(path=what, holder=lock.read_holder())
+    try:
+        lock.write_holder(f"process {os.getpid()}")
+        yield
+    finally:
+        lock.release()

@@ -8,8 +8,7 @@ again finishes. No file is ever under its final name with other than its whole c
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,11 +16,10 @@ import msgspec
 from bitstation import host
 from bitstation.core.assets import CATALOG_NAME, manifest_name, package_name
 from bitstation.core.catalog import Catalog
-from bitstation.core.digest import digest_of
 from bitstation.core.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from bitstation.core.toolfile import ToolFile
-from bitstation.errors import DiskFull, ReleaseConflict, StoreLocked, UsageError
-from bitstation.publisher.cache import cache_dir
+from bitstation.errors import DiskFull, ReleaseConflict, UsageError
+from bitstation.publisher.cache import locked
 from bitstation.publisher.catalog import catalog_row, load_catalog, merge_catalog, write_checksums
 from bitstation.publisher.manifest import MakingOptions, make_manifest
 from bitstation.publisher.package import DEFAULT_MAX_ASSET_BYTES, Asset, PackageWriter
@@ -136,7 +134,7 @@ class Packing:
         """Write, prove and move in all packages, then the catalogue and the checksums."""
         out = self._work.parent
         needed_bytes = _needed_bytes(plans)
-        with disk_errors(out, needed_bytes), _locked(out):
+        with disk_errors(out, needed_bytes), locked(str(out)):
             self._disk.make_dir(out)
             if free_bytes(out) < needed_bytes:
                 raise DiskFull(path=str(out), needed_bytes=needed_bytes, free_bytes=free_bytes(out))
@@ -205,18 +203,3 @@ def _needed_bytes(plans: Sequence[PlannedRelease]) -> int:
     """All packages, and the largest release once more while it is proved."""
     sizes = [plan.manifest.total_bytes for plan in plans]
     return sum(sizes) + max(sizes, default=0)
-
-
-@contextlib.contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    """Keep two runs from packing into one folder. The lock lies in the cache: ``out`` is clean."""
-    folder = cache_dir() / "locks"
-    folder.mkdir(exist_ok=True)
-    lock = host.FileLock(folder / digest_of(str(out).encode()))
-    if not lock.acquire():
-        raise StoreLocked(path=str(out), holder=lock.read_holder())
-    try:
-        lock.write_holder("bitstation pack")
-        yield
-    finally:
-        lock.release()

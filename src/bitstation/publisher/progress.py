@@ -24,10 +24,11 @@ def prove_shown(
 ) -> list[Proof]:
     """``prove_files``, shown when there is anything to hash."""
     shown: list[OnBytes] = []
-    return prove_files(
-        paths,
-        ledger,
-        on_total=lambda total_bytes: shown.append(progress("hash", subject, total_bytes)),
-        on_bytes=lambda count: shown[0](count),
-        stop=stop,
-    )
+
+    def begin(total_bytes: int) -> None:
+        shown.append(progress("hash", subject, total_bytes))
+
+    def count(done_bytes: int) -> None:
+        shown[0](done_bytes)
+
+    return prove_files(paths, ledger, on_total=begin, on_bytes=count, stop=stop)

@@ -67,9 +67,7 @@ def raise_faults(tools: Sequence[CheckedTool]) -> None:
         raise ToolFolderInvalid.of(", ".join(tool.name for tool in faulty), named)
 
 
-def _checked(
-    folder: Path, ledger: Ledger, progress: Progress, stop: Stop | None
-) -> CheckedTool:
+def _checked(folder: Path, ledger: Ledger, progress: Progress, stop: Stop | None) -> CheckedTool:
     inventory = scan_tool(folder)
     faults = list(inventory.faults)
     tool: ToolFile | None = None

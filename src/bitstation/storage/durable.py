@@ -1,14 +1,14 @@
 """Every call that changes this machine's disk, in one class.
 
-Nothing else in the package mutates a file, so tests can stand in its place: to record each call,
-to fail any of them, or to stop the world after it.
+Nothing else in the package mutates a file (but for the ledger's database and locks), so tests can
+stand in its place: to record each call, to fail any of them, or to stop the world after it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import stat
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
@@ -36,7 +36,7 @@ class Disk:
         with self.open_new(temporary, truncate=True) as file:
             if private:
                 host.make_private(temporary)
-            file.write(data)
+            self.write(file, data)
             self.sync_file(file)
         self.replace(temporary, path)
         self.sync_dir(path.parent)
@@ -58,6 +58,26 @@ class Disk:
             written = file.write(view)
             view = view[written:]
 
+    def preallocate(self, file: BinaryIO, size_bytes: int) -> None:
+        """Reserve space, so that a full disk shows before the bytes are fetched."""
+        host.preallocate(file.fileno(), size_bytes)
+
+    def clone(self, source: BinaryIO, target: BinaryIO) -> bool:
+        """Let a new file share all blocks of another (copy on write); False where it cannot."""
+        return host.clone_file(source.fileno(), target.fileno())
+
+    def set_executable(self, file: BinaryIO) -> None:
+        """Let everyone who may read an open file execute it."""
+        host.set_executable(file.fileno())
+
+    def set_writable(self, path: Path, writable: bool) -> None:
+        """Set or clear the write permission of a file."""
+        host.set_writable(path, writable)
+
+    def copy_stamps(self, source: Path, target: Path) -> None:
+        """Give a copy the times and permissions of its original."""
+        shutil.copystat(source, target)
+
     def sync_file(self, file: BinaryIO) -> None:
         """Make the content of an open file durable."""
         os.fsync(file.fileno())
@@ -76,6 +96,18 @@ class Disk:
         """Make the names in a folder durable."""
         host.sync_dir(path)
 
+    def sync_dirs(self, paths: Iterable[Path], top: Path) -> None:
+        """Make the names in folders durable, and the folders themselves, up to and with ``top``."""
+        pending = {path for path in paths if path == top or top in path.parents}
+        wanted = {top}
+        while pending:
+            path = pending.pop()
+            if path not in wanted:
+                wanted.add(path)
+                pending.add(path.parent)
+        for path in sorted(wanted, key=lambda each: -len(each.parts)):
+            self.sync_dir(path)
+
     def replace(self, source: Path, target: Path) -> None:
         """Move a name over another, atomically, waiting out scanners on Windows."""
         host.replace(source, target)
@@ -84,8 +116,12 @@ class Disk:
         """Give a file a second name."""
         os.link(source, target, follow_symlinks=False)
 
+    def symlink(self, target: Path, text: str) -> None:
+        """Create a symbolic link that says ``text``."""
+        target.symlink_to(text)
+
     def remove(self, path: Path) -> None:
-        """Remove a file's name; an absent one is fine."""
+        """Remove a file's or link's name; an absent one is fine."""
         with contextlib.suppress(FileNotFoundError):
             host.remove(path)
 
@@ -94,25 +130,24 @@ class Disk:
         with contextlib.suppress(FileNotFoundError):
             path.rmdir()
 
-    def set_writable(self, path: Path, writable: bool) -> None:
-        """Set or clear the write permission of a file."""
-        host.set_writable(path, writable)
-
     def remove_tree(self, path: Path) -> None:
         """Remove a folder and all in it; links are removed, never followed. Absent is fine."""
-        for entry in _listed(path):
-            if entry.is_dir(follow_symlinks=False) and not host.is_link(Path(entry.path)):
-                self.remove_tree(Path(entry.path))
-            elif stat.S_ISDIR(entry.stat(follow_symlinks=False).st_mode):
-                self.remove_dir(Path(entry.path))
+        pending = [(path, True, False)]
+        while pending:
+            name, may_be_folder, is_empty = pending.pop()
+            if is_empty:
+                self.remove_dir(name)
+            elif may_be_folder and not host.is_link(name) and name.is_dir():
+                pending.append((name, True, True))
+                pending.extend((below, is_dir, False) for below, is_dir in _listed(name))
             else:
-                self.remove(Path(entry.path))
-        self.remove_dir(path)
+                self.remove(name)
 
 
-def _listed(path: Path) -> Iterable[os.DirEntry[str]]:
+def _listed(path: Path) -> list[tuple[Path, bool]]:
+    """Names in a folder, and whether each may be a folder: a junction looks like one."""
     try:
         with os.scandir(path) as entries:
-            return list(entries)
+            return [(Path(entry.path), entry.is_dir(follow_symlinks=False)) for entry in entries]
     except FileNotFoundError:
         return []

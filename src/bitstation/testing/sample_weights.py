@@ -70,7 +70,7 @@ def _tensors(source: Path | None) -> list[Tensor]:
 
 
 def _generated(seed: int) -> Iterator[bytes]:
-    """Floats between -1 and 1 from a fixed seed: any low byte, a high byte without large exponent."""
+    """Floats between -1 and 1 from a fixed seed: bits of high exponents are cleared."""
     small = bytes(byte & 0b10111011 for byte in range(256))
     source = random.Random(seed)
     rows, columns = _GENERATED_SHAPE

@@ -13,6 +13,7 @@ from bitstation import host
 from bitstation.core.events import PhaseChanged, ReleaseKept, ReleaseRetired, RetireDeferred
 from bitstation.core.globs import matches_any
 from bitstation.core.manifest import Entry, Manifest, parse_manifest
+from bitstation.core.relpath import RETIRED_NAME
 from bitstation.core.retention import decide_retired
 from bitstation.core.scopes import MANIFEST_NAME
 from bitstation.errors import ManifestError
@@ -20,9 +21,6 @@ from bitstation.storage.reuse import remove_name
 from bitstation.storage.tree import files_below
 from bitstation.worker.inventory import names_of
 from bitstation.worker.run import Run
-
-RETIRED_NAME = ".retired-manifest.json"
-"""Name of the manifest of a release that is being removed: it still says what is shared."""
 
 
 def collect(run: Run, previous: str | None) -> None:

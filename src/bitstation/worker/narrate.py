@@ -19,6 +19,7 @@ class Narrator:
         self._ = catalogue.gettext
         self._n = catalogue.ngettext
         self._stats = UpdateStats()
+        self._command = ""
         self._phase = ""
         self._hash = ""
         self._collected = False
@@ -35,6 +36,8 @@ class Narrator:
             case events.PhaseChanged():
                 self._enter(event.phase)
             case events.ReleaseActivated():
+                if self._phase != "activate":
+                    self._enter("activate")  # a rollback goes straight to it
                 self._hash = event.manifest_hash
                 self._line("  ✓ " + self._("Release activated: v{}").format(event.version))
             case events.ReleaseKept():
@@ -50,6 +53,7 @@ class Narrator:
         _ = self._
         # One narrator may tell several runs: each has its own numbers.
         self._stats, self._hash, self._collected = UpdateStats(), "", False
+        self._command = event.command
         self._stats.apply(event)
         if event.command == "update":
             self._line(_("Starting differential update"))
@@ -63,6 +67,7 @@ class Narrator:
             self._line(_("Going on where an interrupted run left off"))
 
     def _plan(self, event: events.PlanReady) -> None:
+        self._leave()
         _ = self._
         self._line("  " + _("Files to download: {}").format(event.download_files))
         self._line("  " + _("Files unchanged: {}").format(event.unchanged_files))
@@ -147,14 +152,18 @@ class Narrator:
         self._leave()
         _ = self._
         self._write("")
-        if event.outcome == "done":
-            self._line("✓ " + _("Update completed successfully"))
-        elif event.outcome == "nothing-to-do":
+        if event.outcome == "nothing-to-do":
             self._line("✓ " + _("Nothing to do: everything is in place and proved"))
-        elif not event.activated:
+        elif event.outcome == "done" and self._command == "update":
+            self._line("✓ " + _("Update completed successfully"))
+        elif event.outcome == "done":
+            self._line("✓ " + _("Completed: {}").format(self._command))
+        elif event.activated:
+            self._line("✗ " + _("Failed after activation ({})").format(event.outcome))
+        elif self._command in ("update", "rollback"):
             self._line("✗ " + _("Failed ({}): nothing was activated").format(event.outcome))
         else:
-            self._line("✗ " + _("Failed after activation ({})").format(event.outcome))
+            self._line("✗ " + _("Failed ({})").format(event.outcome))
         if self._hash:
             self._line("✓ " + _("manifest_hash verified: {}...").format(self._hash[:8]))
 

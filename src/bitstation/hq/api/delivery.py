@@ -62,7 +62,8 @@ def _conditions(request: Request) -> Conditions:
 
 def _field(request: Request, name: str) -> str | None:
     # Lines of one name mean the same as one line with commas: RFC 9110, section 5.3.
-    return ", ".join(request.headers.getlist(name)) or None
+    lines = request.headers.getlist(name)
+    return ", ".join(lines) if lines else None
 
 
 def _representation(blob: BlobRef, media_type: str) -> dict[str, str]:

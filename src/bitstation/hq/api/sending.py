@@ -7,7 +7,9 @@ of 64 KiB 0.44; Starlette's own FileResponse 0.4. Nothing is hashed here.
 from __future__ import annotations
 
 import asyncio
-from typing import BinaryIO
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
 
 from prometheus_client import Counter
 from starlette.types import Message, Receive, Send
@@ -34,16 +36,41 @@ class BlockBudget:
         self.left_bytes = limit_bytes
 
     def take(self, wanted_bytes: int) -> int:
-        """Size of the next block, at most ``wanted_bytes``."""
+        """Size of a block, at most ``wanted_bytes``."""
         granted = min(wanted_bytes, BLOCK_BYTES)
         if granted > self.left_bytes:
             granted = min(granted, LEAST_BLOCK_BYTES)
         self.left_bytes -= granted
         return granted
 
-    def give_back(self, block_bytes: int) -> None:
-        """Say that a block has left, or will not be sent."""
-        self.left_bytes += block_bytes
+
+class Share:
+    """The blocks of one answer; leaving the ``with`` block gives all of them back."""
+
+    def __init__(self, budget: BlockBudget) -> None:
+        self._budget = budget
+        self._blocks: list[int] = []
+
+    def take(self, wanted_bytes: int) -> int:
+        """Size of the next block."""
+        self._blocks.append(self._budget.take(wanted_bytes))
+        return self._blocks[-1]
+
+    def give_back(self, keep: int = 0) -> None:
+        """Say that all but the newest ``keep`` blocks have left."""
+        while len(self._blocks) > keep:
+            self._budget.left_bytes += self._blocks.pop(0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.give_back()
 
 
 class BlobSender:
@@ -63,38 +90,52 @@ class BlobSender:
         Raises NotFound and StoreError before anything was sent, StoreCorrupt after.
         """
         first, left = span
-        file = await self._threads.read(self._open, digest, first)
-        blocks: list[int] = []
+        with Share(self._budget) as share:
+            # Small files and ranges cost one turn in a thread.
+            file, data = await self._threads.read(self._begin, digest, first, share.take(left))
+            with file:
+                await send(start)
+                await self._send(data, send)
+                if left > len(data):
+                    await self._send_rest(file, left - len(data), share, receive, send)
+            # Returns when the last block has left for the reader.
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_rest(
+        self, file: BinaryIO, left: int, share: Share, receive: Receive, send: Send
+    ) -> None:
         gone = asyncio.create_task(_disconnected(receive))
         try:
-            await send(start)
             while left and not gone.done():
-                blocks.append(self._budget.take(left))
-                data = await self._threads.read(self._read, file, digest, blocks[-1])
+                data = await self._threads.read(_read, file, share.take(left))
                 # Returns when the block before this one has left for the reader.
-                await send({"type": "http.response.body", "body": data, "more_body": True})
-                self._sent.inc(len(data))
+                await self._send(data, send)
+                share.give_back(keep=1)
                 left -= len(data)
-                if len(blocks) > 1:
-                    self._budget.give_back(blocks.pop(0))
-            # And this when the last one has.
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             gone.cancel()
-            self._budget.give_back(sum(blocks))
-            file.close()
 
-    def _open(self, digest: Digest, first: int) -> BinaryIO:
+    async def _send(self, data: bytes, send: Send) -> None:
+        await send({"type": "http.response.body", "body": data, "more_body": True})
+        self._sent.inc(len(data))
+
+    def _begin(self, digest: Digest, first: int, count: int) -> tuple[BinaryIO, bytes]:
         file = self._blobs.open_read(digest)
-        file.seek(first)
-        return file
+        try:
+            file.seek(first)
+            return file, _read(file, count)
+        except BaseException:
+            file.close()
+            raise
 
-    def _read(self, file: BinaryIO, digest: Digest, count: int) -> bytes:
-        with disk_errors(self._blobs.path_of(digest)):
-            data = file.read(count)
-        if not data:
-            raise StoreCorrupt(path=f"blob {digest}", detail="it ends too early")
-        return data
+
+def _read(file: BinaryIO, count: int) -> bytes:
+    path = Path(file.name)
+    with disk_errors(path):
+        data = file.read(count)
+    if not data:
+        raise StoreCorrupt(path=f"blob {path.name}", detail="it ends too early")
+    return data
 
 
 async def _disconnected(receive: Receive) -> None:

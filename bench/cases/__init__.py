@@ -1,0 +1,1 @@
+"""The cases: each gives rows of the table."""

@@ -1,0 +1,64 @@
+"""A whole tool to try things with: a few dozen files and a real model, and its next version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from bitstation.testing.sample_files import MODEL_PATH, PACKAGE, sample_files
+from bitstation.testing.sample_weights import write_model
+
+TOOL_ID = "z-image-turbo"
+FIRST_VERSION, NEXT_VERSION = "2.4.0", "2.4.1"
+
+_STRENGTHS = (0.6, 0.55)
+_REMOVED = "notes/first-steps.txt"
+_RENAMED = (f"{PACKAGE}/enlarge.py", f"{PACKAGE}/upscale.py")
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """What was written. Without ``real_weights`` the model's numbers are generated ones."""
+
+    folder: Path
+    files: int
+    model_bytes: int
+    real_weights: bool
+
+    def describe(self) -> str:
+        """One line for people."""
+        model = "of all-MiniLM-L6-v2" if self.real_weights else "generated (no real ones installed)"
+        size = f"{self.model_bytes / 1e6:.1f} MB"
+        return f"{self.files} files in {self.folder.name}; a GGUF of {size}, weights {model}"
+
+
+def write_sample_tool(folder: Path, version: str = FIRST_VERSION) -> Sample:
+    """Write the sample tool into an absent or empty folder. Cost: about 2 s for the model."""
+    files = sample_files(TOOL_ID, version, strength=_STRENGTHS[0])
+    _write(folder, files)
+    model = folder / MODEL_PATH
+    model.parent.mkdir()
+    real = write_model(model)
+    return Sample(folder, len(files) + 1, model.stat().st_size, real)
+
+
+def next_version(folder: Path, version: str = NEXT_VERSION) -> None:
+    """Turn the sample into its next version.
+
+    Three files change (tool.json, one module, one page), one goes, one is renamed; the model is
+    not touched.
+    """
+    earlier = sample_files(TOOL_ID, FIRST_VERSION, strength=_STRENGTHS[0])
+    later = sample_files(TOOL_ID, version, strength=_STRENGTHS[1])
+    _write(folder, {path: text for path, text in later.items() if text != earlier[path]})
+    (folder / _REMOVED).unlink()
+    before, after = _RENAMED
+    (folder / before).rename(folder / after)
+
+
+def _write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Bytes, so that the sample is the same release on every system.
+        path.write_bytes(text.encode("utf-8"))
