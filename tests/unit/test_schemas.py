@@ -211,7 +211,7 @@ def mutated(draw: st.DrawFn, document: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", CASES)
-@settings(max_examples=400)
+@settings(max_examples=4000)
 @given(data=st.data())
 def test_parser_and_schema_agree_on_mutations(name: str, data: st.DataObject) -> None:
     document = data.draw(mutated(CASES[name][0]))

@@ -20,8 +20,8 @@ from typing import NamedTuple
 from bitstation.cli.context import Context
 from bitstation.cli.display import size_text
 from bitstation.core.manifest import Manifest
-from bitstation.errors import BitStationError, MissingExtra
-from bitstation.storage.tree import ToolsRoot, load_manifest
+from bitstation.errors import BitStationError
+from bitstation.storage.tree import ToolsRoot
 from bitstation.worker.history import read_history
 
 TOOL_ID = "z-image-turbo"
@@ -33,7 +33,7 @@ class DemoFailed(BitStationError):
     """A step of the demo did not do what it shows."""
 
     code = "demo-failed"
-    message = "'bitstation {command}' ended with {actual} instead of {expected}"
+    message = "'bitstation {command}' did not end as it should: {actual}"
 
 
 class Row(NamedTuple):
@@ -97,11 +97,15 @@ class _Story:
         words = ["hq", "serve", "--data", str(self._folder / "hq"), "--listen", "127.0.0.1:0"]
         self._show_command(words)
         command = [sys.executable, "-m", "bitstation", *words, "--json"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        log_path = self._folder / "hq.log"
+        with log_path.open("wb") as log:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
+            )
         try:
             line = process.stdout.readline() if process.stdout else b""
             if not line:
-                raise MissingExtra(command="demo", detail="see above", extra="demo")
+                raise DemoFailed(command="hq serve", actual=log_path.read_text("utf-8", "replace"))
             started = json.loads(line)
             self._ctx.print(self._("HQ listening on {}").format(started["url"]))
             yield started["url"], started["token_file"]
@@ -120,7 +124,7 @@ class _Story:
         self._title(self._("A publisher makes a release of a tool folder with a real model"))
         sample = write_sample_tool(self._tool, FIRST)
         self._ctx.print(sample.describe())
-        self._release()
+        self._release(FIRST)
 
     def _publish_next(self) -> None:
         from bitstation.testing.sample_tool import next_version
@@ -129,16 +133,15 @@ class _Story:
         next_version(self._tool, NEXT)
         self._bitstation("diff", str(self._workers[0] / TOOL_ID / "releases" / f"v{FIRST}"),
                          str(self._tool))  # fmt: skip
-        self._release()
+        self._release(NEXT)
         self._title(self._("The workers are outdated now: no network jobs for them"))
         self._eligibility(self._workers[0], NEXT, expected=20)
 
-    def _release(self) -> None:
+    def _release(self, version: str) -> None:
         dist = str(self._folder / "dist")
         self._bitstation("pack", str(self._tool), "--out", dist)
         token = ("--hq", self._url, "--token-file", self._token)
         self._bitstation("publish", dist, *token)
-        version = load_manifest(self._tool).tool_version
         self._bitstation("hq", "require", TOOL_ID, version, *token)
 
     def _install(self) -> None:
@@ -197,7 +200,7 @@ class _Story:
         if self._ctx.stop.is_set():
             self._ctx.stop.check()
         if actual != expected:
-            raise DemoFailed(command=words[0], actual=actual, expected=expected)
+            raise DemoFailed(command=words[0], actual=f"exit {actual}, not {expected}")
 
     def _note(self, worker: Path, step: str) -> None:
         tree = ToolsRoot(worker).tool(TOOL_ID)

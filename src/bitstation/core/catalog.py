@@ -92,10 +92,14 @@ def _tool_faults(tool: CatalogTool) -> list[str]:
     if not all(digest is None or is_digest(digest) for digest in digests):
         faults.append("a digest is not 64 lower-case hexadecimal digits")
     for name in (tool.asset_name, *(part.name for part in tool.parts)):
-        if name is not None and (path_fault(name) or "/" in name):
-            faults.append(f"file name {name[:80]!r} is not a plain name")
+        if name is not None and (fault := path_fault(name) or _folder_fault(name)):
+            faults.append(f"file name {name[:80]!r}: {fault}")
     if (tool.size or 0) < 0 or any(part.size <= 0 for part in tool.parts):
         faults.append("a size is not positive")
     if tool.parts and sum(part.size for part in tool.parts) != tool.size:
         faults.append("the sizes of the parts do not sum to size")
     return faults
+
+
+def _folder_fault(name: str) -> str | None:
+    return "a plain name is needed, without folders" if "/" in name else None

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import errno
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bitstation.errors import BitStationError, DiskFull, FileInUse, PermissionRefused, StoreError
+from bitstation.errors import (
+    BitStationError,
+    DiskFull,
+    FileInUse,
+    PermissionRefused,
+    StoreError,
+    StoreLocked,
+)
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 # Winerrors: 5 access denied, 32 and 33 sharing and lock violations, 112 disk full.
 _WIN_IN_USE = {32, 33}
 _WIN_FULL = {112, 39}
+_DB_DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
 
 
 @contextmanager
@@ -38,6 +47,29 @@ def translated(error: OSError, path: Path, needed_bytes: int = 0) -> BitStationE
     if error.errno in _REFUSED:
         return PermissionRefused(path=where, detail=detail)
     return StoreError(path=where, detail=detail)
+
+
+def database_error(error: sqlite3.Error, path: Path) -> BitStationError:
+    """Our error for what SQLite raised over the database at ``path``."""
+    name, detail = _primary_name(error), str(error)
+    if name == "SQLITE_FULL":
+        return DiskFull(path=str(path), needed_bytes=0, free_bytes=free_bytes(path))
+    if name in ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"):
+        return PermissionRefused(path=str(path), detail=detail)
+    if name in ("SQLITE_BUSY", "SQLITE_LOCKED"):
+        return StoreLocked(path=str(path), holder=detail)
+    return StoreError(path=str(path), detail=detail)
+
+
+def is_database_damaged(error: sqlite3.Error) -> bool:
+    """Say whether the database itself is not one, or no longer."""
+    return _primary_name(error) in _DB_DAMAGED
+
+
+def _primary_name(error: sqlite3.Error) -> str:
+    """Name of SQLite's result code without its extension: ``SQLITE_READONLY`` and the like."""
+    name: str = getattr(error, "sqlite_errorname", "")
+    return "_".join(name.split("_")[:2])
 
 
 def free_bytes(path: Path) -> int:
