@@ -46,7 +46,7 @@ CANNOT_SAY = {
     ),
     "of several paths": ("collides with", "listed twice", "both a file and a folder"),
     "of one content": ("another size",),
-    "of numbers in unknown fields": ("is not an integer within",),
+    "of numbers in unknown fields": ("is not an integer",),
     "of text in unknown fields": ("lone surrogate",),
     "of a catalog": ("do not sum to size",),
 }
@@ -174,12 +174,30 @@ NASTY = st.sampled_from(
         *("", "a", "x" * 300, "../x", "a\\b", "/abs", "a//b", "a/", ".", "con", "a/Con.txt"),
         *("a.", "a ", "a:b", "e\u0301", "\u202e", "-x", "PROGRA~1", "venv/x", "manifest.json"),
         *("Main.py", "main.py/x", SHA, SHA.upper(), SHA[:-1], SHA + "\n", "1.0", "1.0.0", "v1.0.0"),
-        *("1.0.0\n", "01.0.0", "2.4.1-01", "2026-02-28T12:00:00Z", "2026-02-28", "2026-13-01T00:00Z"),
-        *("2026.02.28", "2026.2.28", "safe", "Safe", "toolbridge/1", "Toolbridge/1", "windows", "W"),
+        *(
+            "1.0.0\n",
+            "01.0.0",
+            "2.4.1-01",
+            "2026-02-28T12:00:00Z",
+            "2026-02-28",
+            "2026-13-01T00:00Z",
+        ),
+        *(
+            "2026.02.28",
+            "2026.2.28",
+            "safe",
+            "Safe",
+            "toolbridge/1",
+            "Toolbridge/1",
+            "windows",
+            "W",
+        ),
         *("aux", "com1", "a" * 65, "a-", "ä", " ", "\t", "日本", "a\nb"),
     ]
 )
-JSON_VALUES = NASTY | st.lists(NASTY, max_size=2) | st.dictionaries(st.text(max_size=5), NASTY, max_size=2)
+JSON_VALUES = (
+    NASTY | st.lists(NASTY, max_size=2) | st.dictionaries(st.text(max_size=5), NASTY, max_size=2)
+)
 
 
 def places_in(value: object, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -211,7 +229,7 @@ def mutated(draw: st.DrawFn, document: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", CASES)
-@settings(max_examples=4000)
+@settings(max_examples=400)
 @given(data=st.data())
 def test_parser_and_schema_agree_on_mutations(name: str, data: st.DataObject) -> None:
     document = data.draw(mutated(CASES[name][0]))
@@ -277,7 +295,7 @@ def test_reserved_tool_ids_are_those_of_the_core() -> None:
 
 
 @settings(max_examples=1000)
-@given(st.text(st.sampled_from("ab./\\:*?\"<>| \x00\x1f\x7fé~-"), max_size=12))
+@given(st.text(st.sampled_from('ab./\\:*?"<>| \x00\x1f\x7fé~-'), max_size=12))
 def test_the_path_pattern_refuses_nothing_that_the_core_takes(path: str) -> None:
     validator = jsonschema_rs.validator_for(SCHEMAS["manifest"]["$defs"]["path"])
     fault = path_fault(path)
@@ -344,3 +362,11 @@ def test_real_manifests_are_what_the_schema_describes() -> None:
 def test_the_tools_of_this_repository_are_what_the_schema_describes() -> None:
     for file in (ROOT / "tools").glob("*/tool.json"):
         assert VALIDATORS["tool"].is_valid(json.loads(file.read_text("utf-8"))), file
+
+
+def test_io_schema_may_hold_numbers_that_manifests_may_not() -> None:
+    bounds = {"type": "number", "minimum": 0.5, "maximum": 2**64 - 1}
+    document = {**TOOL, "io_schema": {"input": bounds, "output": {}}}
+    assert faults_of("tool", document) == []
+    document["flash_gpu_config"] = {"idle_unload_s": 0.5}
+    assert "the manifest repeats it" in faults_of("tool", document)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 from bitstation.core.digest import Digest, digest_of
 
@@ -18,10 +19,11 @@ class JsonFault(ValueError):
     """The text is not JSON as BitStation accepts it; the message says where it differs."""
 
 
-def parse_json(data: bytes) -> JsonValue:
+def parse_json(data: bytes, *, any_number: bool = False) -> JsonValue:
     """Parse UTF-8 JSON strictly: no BOM, no repeated key, no float, no NaN, integers within 2^53.
 
-    Raises JsonFault. Repeated keys are refused because two readers may keep different ones.
+    ``any_number`` takes every finite number, for documents of which not all is hashed. Raises
+    JsonFault. Repeated keys are refused because two readers may keep different ones.
     """
     if data.startswith(b"\xef\xbb\xbf"):
         raise JsonFault("begins with a byte order mark")
@@ -29,14 +31,18 @@ def parse_json(data: bytes) -> JsonValue:
         value: JsonValue = json.loads(
             data.decode("utf-8"),
             object_pairs_hook=_object,
-            parse_float=_no_float,
-            parse_int=_integer,
+            parse_float=_finite if any_number else _no_float,
+            parse_int=None if any_number else _integer,
             parse_constant=_no_float,
         )
     except UnicodeDecodeError as error:
         raise JsonFault(f"not UTF-8 at byte {error.start}") from error
     except json.JSONDecodeError as error:
         raise JsonFault(f"not JSON: {error.msg} at character {error.pos}") from error
+    except JsonFault:
+        raise
+    except ValueError as error:
+        raise JsonFault(f"a number is too long: {error}") from error
     except RecursionError:
         # The cause would carry thousands of frames and says nothing more.
         raise JsonFault("nested too deeply") from None
@@ -79,6 +85,13 @@ def _object(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
 
 def _no_float(text: str) -> JsonValue:
     raise JsonFault(f"number {text[:40]} is not an integer")
+
+
+def _finite(text: str) -> JsonValue:
+    number = float(text)
+    if not math.isfinite(number):
+        raise JsonFault(f"number {text[:40]} is too large")
+    return number  # type: ignore[return-value]  # no value that is hashed holds one
 
 
 def _integer(text: str) -> int:

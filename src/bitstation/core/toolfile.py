@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from bitstation.core.canonical import JsonFault, JsonValue, parse_json
+from bitstation.core.canonical import JsonFault, JsonValue, canonical_bytes, parse_json
 from bitstation.core.extras import EXTRA_NAMES, Extras, extras_faults, type_faults
 from bitstation.core.manifest import DEFAULT_IGNORE_GLOBS, DELETE_POLICIES
 from bitstation.core.names import tool_id_fault, version_fault
@@ -84,7 +84,8 @@ def parse_tool_file(data: bytes, *, what: str = TOOL_FILE_NAME) -> ToolFile:
     if len(data) > MAX_TOOL_FILE_BYTES:
         raise ToolFolderInvalid.of(what, [f"larger than {MAX_TOOL_FILE_BYTES} bytes"])
     try:
-        document = parse_json(data)
+        # io_schema may hold any number that JSON can say.
+        document = parse_json(data, any_number=True)
     except JsonFault as error:
         raise ToolFolderInvalid.of(what, [str(error)]) from error
     if not isinstance(document, dict):
@@ -94,10 +95,21 @@ def parse_tool_file(data: bytes, *, what: str = TOOL_FILE_NAME) -> ToolFile:
     faults = type_faults(stated, ToolFile)
     if not faults:
         tool = msgspec.convert({**stated, "document": document}, ToolFile)
-        faults = _faults(tool) + extras_faults(document)
+        faults = _faults(tool) + extras_faults(document) + _unhashable(document)
     if faults:
         raise ToolFolderInvalid.of(what, faults)
     return tool
+
+
+def _unhashable(document: dict[str, JsonValue]) -> list[str]:
+    """Faults of what the manifest repeats, where the rules of hashed JSON hold."""
+    faults = []
+    for name in (*EXTRA_NAMES, "ignore_globs"):
+        try:
+            parse_json(canonical_bytes(document.get(name)))
+        except JsonFault as fault:
+            faults.append(f"{name}: {fault} (the manifest repeats it)")
+    return faults
 
 
 def _faults(tool: ToolFile) -> list[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from bitstation import host
@@ -16,28 +17,34 @@ HASH_BLOCK_BYTES = 8 * 1024 * 1024
 OnBytes = Callable[[int], None]
 
 
+_NAP_S = 0.05
+
+
 class Stop:
     """Asked between blocks of long work; set from a signal handler or another thread."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        # Not a threading.Event: setting one from a signal handler can wait for its own thread.
+        self._is_set = False
 
     def set(self) -> None:
         """Ask the work to stop."""
-        self._event.set()
+        self._is_set = True
 
     def is_set(self) -> bool:
         """Say whether stopping was asked for."""
-        return self._event.is_set()
+        return self._is_set
 
     def check(self) -> None:
         """Raise UpdateCancelled once stopping was asked for."""
-        if self._event.is_set():
+        if self._is_set:
             raise UpdateCancelled()
 
     def wait(self, seconds: float) -> None:
         """Sleep, but no longer than until stopping is asked for; then raise UpdateCancelled."""
-        self._event.wait(seconds)
+        end_s = time.monotonic() + seconds
+        while (left_s := end_s - time.monotonic()) > 0 and not self._is_set:
+            time.sleep(min(left_s, _NAP_S))
         self.check()
 
 
@@ -72,17 +79,3 @@ def hash_file(
     if not before.same_content_as(after):
         raise FileChanged(path=str(path))
     return after, Digest(hasher.hexdigest())
-
-
-def hash_files(
-    paths: Sequence[Path], on_bytes: OnBytes | None = None, stop: Stop | None = None
-) -> list[tuple[host.StatFacts, Digest]]:
-    """Hash several files at once, largest first, so that no thread ends with a big one alone."""
-    order = sorted(range(len(paths)), key=lambda index: -paths[index].stat().st_size)
-    pool = host.shared_pool()
-    futures = {index: pool.submit(hash_file, paths[index], on_bytes, stop) for index in order}
-    try:
-        return [futures[index].result() for index in range(len(paths))]
-    finally:
-        for future in futures.values():
-            future.cancel()

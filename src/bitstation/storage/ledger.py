@@ -146,7 +146,9 @@ class Ledger:
         question = (
             "SELECT size, mtime_ns, change_ns, digest FROM proof WHERE volume=? AND file_id=?"
         )
-        return self._safely(lambda: self._db.execute(question, key).fetchone())
+        row: tuple[object, ...] | None
+        row = self._safely(lambda: self._db.execute(question, key).fetchone())
+        return row
 
     def _store(self, rows: list[tuple[host.StatFacts, Digest]]) -> None:
         values = [

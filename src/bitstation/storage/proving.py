@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from bitstation import host
 from bitstation.core.digest import Digest
-from bitstation.storage.hashing import OnBytes, Stop, hash_files
+from bitstation.errors import FileChanged
+from bitstation.storage.hashing import OnBytes, Stop, hash_file
 from bitstation.storage.ledger import Ledger
 
 # Files hashed before their proofs are recorded: a kill costs at most this much hashing again.
@@ -16,14 +17,21 @@ _BATCH_BYTES = 4 * 1024 * 1024 * 1024
 
 
 class Proof(NamedTuple):
-    """What is known of a file. ``digest`` is None when it is absent or no plain file."""
+    """What is known of a file.
+
+    ``digest`` is None when it is absent, no plain file, cannot be read, or changes while it is
+    read; ``facts`` is None when there is no such name.
+    """
 
     digest: Digest | None
     by_hash: bool
     facts: host.StatFacts | None
 
 
-_ABSENT = Proof(None, False, None)
+class _Unread(NamedTuple):
+    number: int
+    path: Path
+    facts: host.StatFacts
 
 
 def prove_files(
@@ -40,41 +48,83 @@ def prove_files(
     ``on_total`` is told once how many bytes will be hashed, when there are any; ``on_bytes`` each
     count of them that was.
 
-    Raises FileChanged when a file changes while it is read, UpdateCancelled, OSError.
+    Raises UpdateCancelled, StoreError of the ledger.
     Cost: a stat and a lookup a file, plus one read of each file that the ledger does not prove.
     """
-    proofs = [_ABSENT if deep else _known(path, ledger) for path in paths]
-    missing = [
-        index
+    proofs = [_known(path, ledger, deep) for path in paths]
+    if not deep:
+        _look_again(paths, proofs, ledger)
+    unread = [
+        _Unread(index, paths[index], proof.facts)
         for index, proof in enumerate(proofs)
-        if proof.digest is None and paths[index].is_file() and not host.is_link(paths[index])
+        if proof.digest is None and proof.facts is not None and proof.facts.is_file
     ]
-    if missing and on_total:
-        on_total(sum(paths[index].stat().st_size for index in missing))
-    for batch in _batches(missing, paths):
-        hashed = hash_files([paths[index] for index in batch], on_bytes, stop)
-        ledger.record(hashed)
-        for index, (facts, digest) in zip(batch, hashed, strict=True):
-            proofs[index] = Proof(digest, True, facts)
+    if unread and on_total:
+        on_total(sum(each.facts.size for each in unread))
+    for batch in _batches(unread):
+        # Before the reading, for a later change in the tick of the last one would not show.
+        moment_ns = ledger.moment_past(each.facts for each in batch)
+        hashed = _hash_all(batch, on_bytes, stop)
+        known = [
+            (proof.facts, proof.digest)
+            for proof in hashed
+            if proof.facts is not None and proof.digest is not None
+        ]
+        ledger.record(known, read_from_ns=moment_ns)
+        for each, proof in zip(batch, hashed, strict=True):
+            proofs[each.number] = proof
     return proofs
 
 
-def _known(path: Path, ledger: Ledger) -> Proof:
+def _known(path: Path, ledger: Ledger, deep: bool) -> Proof:
     try:
         facts = host.stat_facts(path)
     except OSError:
-        return _ABSENT
-    return Proof(ledger.proof(facts), False, facts)
+        return Proof(None, False, None)
+    return Proof(None if deep else ledger.proof(facts), False, facts)
 
 
-def _batches(indices: Sequence[int], paths: Sequence[Path]) -> Iterator[list[int]]:
-    batch: list[int] = []
+def _look_again(paths: Sequence[Path], proofs: list[Proof], ledger: Ledger) -> None:
+    """A run beside us may be between its own change of a stamp and the record of it."""
+    if all(proof.digest is not None or proof.facts is None for proof in proofs):
+        return
+    with ledger.locked():
+        for index, proof in enumerate(proofs):
+            if proof.digest is None and proof.facts is not None and ledger.contradicts(proof.facts):
+                proofs[index] = _known(paths[index], ledger, deep=False)
+
+
+def _batches(unread: Sequence[_Unread]) -> Iterator[list[_Unread]]:
+    batch: list[_Unread] = []
     size_bytes = 0
-    for index in indices:
-        batch.append(index)
-        size_bytes += paths[index].stat().st_size
+    for each in unread:
+        batch.append(each)
+        size_bytes += each.facts.size
         if size_bytes >= _BATCH_BYTES:
             yield batch
             batch, size_bytes = [], 0
     if batch:
         yield batch
+
+
+def _hash_all(batch: Sequence[_Unread], on_bytes: OnBytes | None, stop: Stop | None) -> list[Proof]:
+    """Hash several files at once, largest first, so that no thread ends with a big one alone."""
+    pool = host.shared_pool()
+    order = sorted(range(len(batch)), key=lambda position: -batch[position].facts.size)
+    futures = {
+        position: pool.submit(_hashed, batch[position], on_bytes, stop) for position in order
+    }
+    try:
+        return [futures[position].result() for position in range(len(batch))]
+    finally:
+        for future in futures.values():
+            future.cancel()
+
+
+def _hashed(each: _Unread, on_bytes: OnBytes | None, stop: Stop | None) -> Proof:
+    """Proof by reading. One file that cannot be read must not hide what the others are."""
+    try:
+        facts, digest = hash_file(each.path, on_bytes, stop)
+    except (OSError, FileChanged):
+        return Proof(None, True, each.facts)
+    return Proof(digest, True, facts)

@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 from bitstation import host
 from bitstation.core.digest import Digest
@@ -20,7 +21,17 @@ from bitstation.storage.ledger import Ledger
 LINK_FROM_BYTES = 256 * 1024
 """Smaller files are copied: scripts and settings stay writable, and a copy costs no more."""
 
-_NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS, errno.EACCES}
+_NO_LINK = {
+    errno.EXDEV,
+    errno.EPERM,
+    errno.EMLINK,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+    errno.ENOSYS,
+    errno.EACCES,
+    # What Python makes of the Windows errors that it has no number for: too many links, no links.
+    errno.EINVAL,
+}
 
 
 class SourceVanished(Exception):
@@ -34,6 +45,7 @@ class Reuse:
         self._disk = disk
         self._ledger = ledger
         self._stop = stop or Stop()
+        self._may_clone = True
 
     def place(self, source: Path, target: Path, digest: Digest, *, executable: bool) -> str:
         """Put the content of a local file at ``target``; says how: cloned, linked or copied.
@@ -42,14 +54,9 @@ class Reuse:
         so, a copy is hashed as it is written. Raises SourceVanished (nothing is left at
         ``target``), OSError, UpdateCancelled.
         """
-        try:
-            facts = host.stat_facts(source)
-        except OSError as error:
-            raise SourceVanished from error
-        if not facts.is_file:
-            raise SourceVanished
+        facts = _facts_of(source)
         if facts.size >= LINK_FROM_BYTES and self._ledger.proof(facts) == digest:
-            if self._clone(source, target, facts, executable):
+            if self._may_clone and self._clone(source, target, facts, executable):
                 return "cloned"
             same_mode = os.name == "nt" or facts.is_executable == executable
             if same_mode and self._link(source, target, facts, digest):
@@ -58,10 +65,11 @@ class Reuse:
         return "copied"
 
     def _clone(self, source: Path, target: Path, facts: host.StatFacts, executable: bool) -> bool:
-        with source.open("rb", buffering=0) as reader, self._disk.open_new(target) as writer:
-            if host.clone_file(reader.fileno(), writer.fileno()):
+        with _opened(source) as reader, self._disk.open_new(target) as writer:
+            self._may_clone = self._disk.clone(reader, writer)
+            if self._may_clone:
                 if executable:
-                    host.set_executable(writer.fileno())
+                    self._disk.set_executable(writer)
                 if host.stat_facts(reader.fileno()).same_content_as(facts):
                     return True
         self._disk.remove(target)
@@ -71,10 +79,12 @@ class Reuse:
         """Link under the ledger's lock: our own change of the stamp is carried over in the row."""
         disk, ledger = self._disk, self._ledger
         with ledger.locked():
-            if ledger.proof(host.stat_facts(source)) != digest:
+            if ledger.proof(_facts_of(source)) != digest:
                 return False
             try:
                 disk.link(source, target)
+            except FileNotFoundError as error:
+                raise SourceVanished from error
             except OSError as error:
                 if error.errno in _NO_LINK:
                     return False
@@ -89,18 +99,52 @@ class Reuse:
         return True
 
     def _copy(self, source: Path, target: Path, digest: Digest, executable: bool) -> None:
-        hasher = hashlib.sha256()
-        block = memoryview(bytearray(min(COPY_BLOCK_BYTES, max(1, source.stat().st_size))))
-        with source.open("rb", buffering=0) as reader, self._disk.open_new(target) as writer:
-            while count := reader.readinto(block):
-                hasher.update(block[:count])
-                self._disk.write(writer, block[:count])
-                self._stop.check()
-            if executable:
-                host.set_executable(writer.fileno())
-        if hasher.hexdigest() != digest:
+        try:
+            with _opened(source) as reader, self._disk.open_new(target) as writer:
+                actual = self._pump(reader, writer)
+                if executable:
+                    self._disk.set_executable(writer)
+            if actual != digest:
+                raise SourceVanished
+        except SourceVanished:
             self._disk.remove(target)
-            raise SourceVanished
+            raise
+
+    def _pump(self, reader: BinaryIO, writer: BinaryIO) -> str:
+        """Copy all bytes; their digest."""
+        hasher = hashlib.sha256()
+        length = host.stat_facts(reader.fileno()).size
+        block = memoryview(bytearray(min(COPY_BLOCK_BYTES, max(1, length))))
+        while count := _read(reader, block):
+            hasher.update(block[:count])
+            self._disk.write(writer, block[:count])
+            self._stop.check()
+        return hasher.hexdigest()
+
+
+def _facts_of(source: Path) -> host.StatFacts:
+    try:
+        facts = host.stat_facts(source)
+    except OSError as error:
+        raise SourceVanished from error
+    if not facts.is_file:
+        raise SourceVanished
+    return facts
+
+
+def _opened(source: Path) -> BinaryIO:
+    try:
+        return source.open("rb", buffering=0)
+    except OSError as error:
+        raise SourceVanished from error
+
+
+def _read(reader: BinaryIO, block: memoryview) -> int:
+    """Fill some of ``block``; what cannot be read here can be fetched."""
+    try:
+        return reader.readinto(block)  # type: ignore[attr-defined,no-any-return]
+    except OSError as error:
+        raise SourceVanished from error
 
 
 def _only_stamped(before: host.StatFacts, after: host.StatFacts) -> bool:
@@ -115,15 +159,16 @@ def remove_name(path: Path, disk: Disk, ledger: Ledger, survivors: list[Path]) -
     ``survivors``: further names of the same content that this root knows. Removing a name moves
     the change stamp of the file and, on Windows, needs the read-only attribute cleared.
     """
-    try:
-        facts = host.stat_facts(path)
-    except FileNotFoundError:
-        return
-    if facts.links < 2 or not facts.is_file:
-        disk.remove(path)
-        return
     with ledger.locked():
-        digest = ledger.proof(host.stat_facts(path))
+        # Inside the lock: another run may give the file a second name at any moment before it.
+        try:
+            facts = host.stat_facts(path)
+        except FileNotFoundError:
+            return
+        if facts.links < 2 or not facts.is_file:
+            disk.remove(path)
+            return
+        digest = ledger.proof(facts)
         disk.remove(path)
         other = next((name for name in survivors if _is_same_file(name, facts)), None)
         if other is None:

@@ -140,20 +140,17 @@ class HttpClient:
     def _send(self, method: str, url: str, body: Body, headers: Mapping[str, str]) -> Stream:
         parts = urlsplit(url)
         target = parts.path + (f"?{parts.query}" if parts.query else "")
-        connection, reused = self._connection(parts)
         try:
+            connection, reused = self._connection(parts)
             try:
                 return self._exchange(connection, method, target, body, headers, parts)
             except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
                 # An idle connection may have been closed by the other side at any time; a fresh
                 # one that fails is a real failure. Only requests without effects are sent again.
-                connection.close()
                 if not reused or method not in ("GET", "HEAD"):
                     raise
-            fresh = _connect(parts)
-            return self._exchange(fresh, method, target, body, headers, parts)
+            return self._exchange(_connect(parts), method, target, body, headers, parts)
         except (OSError, http.client.HTTPException) as error:
-            connection.close()
             raise foreign_error(error, self.name) from error
 
     def _exchange(
@@ -165,8 +162,12 @@ class HttpClient:
         headers: Mapping[str, str],
         parts: SplitResult,
     ) -> Stream:
-        connection.request(method, target, body=body, headers=dict(headers))
-        response = connection.getresponse()
+        try:
+            connection.request(method, target, body=body, headers=dict(headers))
+            response = connection.getresponse()
+        except BaseException:
+            connection.close()
+            raise
         give_back = self._give_back if self._is_own(parts) else http.client.HTTPConnection.close
         return Stream(response, connection, give_back, self.name)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from threading import Lock
 
 from bitstation.core.digest import Digest
 from bitstation.core.events import PhaseChanged, TransferProgress
 from bitstation.core.manifest import Entry
-from bitstation.errors import FileChanged
 from bitstation.storage.proving import Proof, prove_files
 from bitstation.storage.tree import ToolTree
 from bitstation.worker.run import Run
@@ -79,28 +79,18 @@ def _proved(run: Run, claims: Names, sizes: dict[Digest, int]) -> Names:
 
 
 def prove(run: Run, paths: list[Path], *, deep: bool = False) -> list[Proof]:
-    """Proofs with progress events. A file that changes while it is read counts as unproved."""
-    done_bytes = 0
+    """Proofs with progress events."""
+    lock, done_bytes = Lock(), 0
 
     def on_total(total_bytes: int) -> None:
         run.emit(PhaseChanged, phase="hash", total_bytes=total_bytes)
 
     def on_bytes(count: int) -> None:
         nonlocal done_bytes
-        done_bytes += count
-        run.emit(TransferProgress, phase="hash", done_bytes=done_bytes)
+        with lock:
+            done_bytes += count
+            run.emit(TransferProgress, phase="hash", done_bytes=done_bytes)
 
-    try:
-        return prove_files(
-            paths, run.ledger, deep=deep, on_total=on_total, on_bytes=on_bytes, stop=run.stop
-        )
-    except FileChanged:
-        # One restless file must not hide the others: look at each by itself.
-        return [_alone(run, path) for path in paths]
-
-
-def _alone(run: Run, path: Path) -> Proof:
-    try:
-        return prove_files([path], run.ledger, stop=run.stop)[0]
-    except FileChanged:
-        return Proof(None, True, None)
+    return prove_files(
+        paths, run.ledger, deep=deep, on_total=on_total, on_bytes=on_bytes, stop=run.stop
+    )

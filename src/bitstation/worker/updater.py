@@ -92,11 +92,12 @@ class DeltaUpdater:
 
     def rollback(self, to: str | None = None) -> UpdateStats:
         """Make a kept release current again; downloads nothing. Raises NoSuchRelease."""
-        with self._run() as run:
+        with self._installed() as run:
             return rollback(run, to)
 
     def repair(self, source: AnySource, *, deep: bool = False) -> UpdateStats:
         """Fetch what is damaged in the active release; ``deep`` reads every byte to find it."""
+        self._check_installed()
         return self._with(source, lambda run, opened: repair(run, opened, deep=deep))
 
     def verify(self, *, deep: bool = False) -> Verdict:
@@ -104,7 +105,7 @@ class DeltaUpdater:
 
         Raises NoInstallation.
         """
-        with self._run() as run:
+        with self._installed() as run:
             recover(run)
             manifest = current_manifest(run)
             if manifest is None:
@@ -134,7 +135,7 @@ class DeltaUpdater:
 
     def uninstall(self) -> None:
         """Remove every release; venv, cache, user_data and logs stay. Raises NoInstallation."""
-        with self._run() as run:
+        with self._installed() as run:
             uninstall(run)
 
     def get_network_eligibility(self, required_version: str, required_hash: str) -> Eligibility:
@@ -146,6 +147,17 @@ class DeltaUpdater:
     ) -> tuple[Eligibility, tuple[Reason, ...]]:
         """The answer and its reasons."""
         return network_eligibility(self.root, self.tree.tool_id, required_version, required_hash)
+
+    @contextmanager
+    def _installed(self) -> Iterator[Run]:
+        self._check_installed()
+        with self._run() as run:
+            yield run
+
+    def _check_installed(self) -> None:
+        """Refuse before anything is created for a tool that is not there. Raises NoInstallation."""
+        if not self.tree.releases.is_dir():
+            raise NoInstallation(tool_id=self.tree.tool_id, root=str(self.root.path))
 
     @contextmanager
     def _run(self) -> Iterator[Run]:
