@@ -7,12 +7,17 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from bitstation.core.digest import EMPTY, Digest, digest_of
-from bitstation.core.manifest import MAX_MANIFEST_BYTES, Manifest
+from bitstation.core.manifest import (
+    MAX_MANIFEST_BYTES,
+    Manifest,
+    manifest_from,
+    manifest_hash_of,
+)
 from bitstation.testing.local_hq import LocalHq, local_hq
 from tests.integration.hq_requests import (
     SESSIONS,
@@ -27,15 +32,14 @@ FILES = {"main.py": b"print(1)\n", "model.bin": BLOB}
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalHq, Path]]:
-    folder = tmp_path_factory.mktemp("hq")
-    with local_hq(folder) as hq:
-        yield hq, folder
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHq]:
+    with local_hq(tmp_path_factory.mktemp("hq")) as hq:
+        yield hq
 
 
 @pytest.fixture
-def caller(running: tuple[LocalHq, Path]) -> Iterator[Caller]:
-    with calling(running[0]) as caller:
+def caller(running: LocalHq) -> Iterator[Caller]:
+    with calling(running) as caller:
         yield caller
 
 
@@ -55,10 +59,6 @@ def raw_request(caller: Caller, head: str) -> socket.socket:
     connection = socket.create_connection(caller.address, timeout=30)
     connection.sendall(head.replace("\n", "\r\n").encode())
     return connection
-
-
-def token_of(running: tuple[LocalHq, Path]) -> str:
-    return running[0].token
 
 
 # --- the ordinary way --------------------------------------------------------------------------
@@ -144,8 +144,6 @@ def test_urls_in_a_manifest_are_never_followed(caller: Caller, tool_id: str, uni
             files[0]["url"] = url
             document["files"] = files
             document["tool_version"] = "1.0.0" if "http" in url else "1.0.1"
-            from bitstation.core.manifest import manifest_from, manifest_hash_of
-
             document["manifest_hash"] = manifest_hash_of(document)
             session = caller.open_session(manifest_from(document))
             caller.put(session, unique)
@@ -173,12 +171,12 @@ def test_an_upload_in_spans(caller: Caller, tool_id: str, unique: bytes):
 
 
 def test_what_came_of_a_broken_upload_is_kept(
-    running: tuple[LocalHq, Path], caller: Caller, tool_id: str, unique: bytes
+    running: LocalHq, caller: Caller, tool_id: str, unique: bytes
 ):
     session = caller.open_session(manifest_of({"a.bin": unique}, tool_id))
     head = (
         f"PUT {SESSIONS}/{session['session_id']}/blobs/{digest_of(unique)} HTTP/1.1\n"
-        f"Host: h\nAuthorization: Bearer {token_of(running)}\nContent-Length: {len(unique)}\n\n"
+        f"Host: h\nAuthorization: Bearer {running.token}\nContent-Length: {len(unique)}\n\n"
     )
     with raw_request(caller, head) as connection:
         connection.sendall(unique[:700_000])
@@ -258,12 +256,12 @@ def test_a_body_of_another_length_is_refused(caller: Caller, tool_id: str, uniqu
 
 
 def test_a_chunked_body_may_not_grow_past_its_span(
-    running: tuple[LocalHq, Path], caller: Caller, tool_id: str
+    running: LocalHq, caller: Caller, tool_id: str
 ):
     session = caller.open_session(manifest_of({"a.bin": b"1234567890"}, tool_id))
     head = (
         f"PUT {SESSIONS}/{session['session_id']}/blobs/{digest_of(b'1234567890')} HTTP/1.1\n"
-        f"Host: h\nAuthorization: Bearer {token_of(running)}\nTransfer-Encoding: chunked\n\n"
+        f"Host: h\nAuthorization: Bearer {running.token}\nTransfer-Encoding: chunked\n\n"
     )
     with raw_request(caller, head) as connection:
         connection.sendall(b"14\r\n" + b"x" * 20 + b"\r\n0\r\n\r\n")
@@ -277,13 +275,13 @@ def test_a_blob_outside_the_manifest_is_not_taken(caller: Caller, tool_id: str, 
     assert caller.put(session, b"x", "A" * 64).code == "not-found"
 
 
-def test_two_publishers_at_once(caller: Caller, running: tuple[LocalHq, Path], tool_id: str):
+def test_two_publishers_at_once(caller: Caller, running: LocalHq, tool_id: str):
     data = tool_id.encode() * 1_000_000
     manifest = manifest_of({"a.bin": data}, tool_id)
     failed: list[object] = []
 
     def publish() -> None:
-        with calling(running[0]) as own:
+        with calling(running) as own:
             session = own.open_session(manifest)
             for first in range(0, len(data), 2_000_000):
                 part = data[first : first + 2_000_000]
@@ -391,8 +389,6 @@ def test_a_manifest_over_the_limit_is_refused(caller: Caller):
 
 @pytest.mark.parametrize("session", ["0" * 32, "x", "'; DROP TABLE release; --"])
 def test_an_unknown_session_is_404(caller: Caller, session: str):
-    from urllib.parse import quote
-
     place = f"{SESSIONS}/{quote(session)}"
     assert caller.authorized("GET", place).code == "not-found"
     assert caller.authorized("POST", f"{place}/commit").code == "not-found"
@@ -470,9 +466,9 @@ WRITES = [
 
 @pytest.mark.parametrize(("method", "path"), WRITES)
 def test_without_the_token_nothing_is_taken(
-    running: tuple[LocalHq, Path], caller: Caller, method: str, path: str
+    running: LocalHq, caller: Caller, method: str, path: str
 ):
-    token = token_of(running)
+    token = running.token
     shown = ["", "Bearer", "Bearer ", f"Basic {token}", token, f"Bearer {token}x", "Bearer \xff"]
     for authorization in shown:
         reply = caller.send(method, path, b"{}", {"Authorization": authorization})

@@ -137,7 +137,7 @@ CATALOG: dict[str, Any] = {
 
 
 def parse_rehashed_manifest(data: bytes) -> object:
-    """The manifest under the hash of its content, when it states any: that is no schema's affair."""
+    """The manifest under its content's hash, when it states any: no schema can ask for that."""
     document = json.loads(data)
     if isinstance(document, dict) and document.get("manifest_hash") == "RECOMPUTE":
         document["manifest_hash"] = manifest_hash_of(document)
@@ -220,7 +220,7 @@ def mutated(draw: st.DrawFn, document: dict[str, Any]) -> dict[str, Any]:
         for step in way:
             parent = parent[step]
         if draw(st.booleans()):
-            parent[last] = draw(JSON_VALUES)
+            parent[last] = copy.deepcopy(draw(JSON_VALUES))
         elif draw(st.booleans()) or isinstance(parent, list):
             del parent[last]
         else:

@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 
 from bitstation.cli.context import Context
-from bitstation.cli.publish import add_hq, open_client, show
-from bitstation.core.wire import DEFAULT_CHANNEL
-from bitstation.errors import MissingExtra
-from bitstation.publisher.publish import publish_package
+from bitstation.cli.publish import add_hq, open_client, send
+from bitstation.core.wire import DEFAULT_CHANNEL, ToolSummary
+from bitstation.errors import MissingExtra, NotFound
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,10 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     require.add_argument("tool", metavar="TOOL")
     require.add_argument("version", metavar="VERSION")
     require.add_argument("--channel", default=DEFAULT_CHANNEL, metavar="C")
+    require.add_argument("--dry-run", action="store_true", help="look whether HQ has it only")
     add_hq(require)
     take = verbs.add_parser("import", help="bring packages (parts too) or release folders to HQ")
     take.add_argument("packages", nargs="+", type=Path, metavar="ZIP_OR_DIR")
     take.add_argument("--legacy", action="store_true", help="take a manifest under its true hash")
+    take.add_argument("--dry-run", action="store_true", help="show what would be sent only")
     add_hq(take)
 
 
@@ -70,6 +71,8 @@ def _log_to_stderr() -> None:
 def _require(args: argparse.Namespace, ctx: Context) -> int:
     client = open_client(args, ctx)
     try:
+        if args.dry_run:
+            return _look_up(client.tool(args.tool), args, ctx)
         row = client.require(args.tool, args.version, args.channel)
     finally:
         client.close()
@@ -79,14 +82,15 @@ def _require(args: argparse.Namespace, ctx: Context) -> int:
     return 0
 
 
-def _import(args: argparse.Namespace, ctx: Context) -> int:
-    client = open_client(args, ctx)
-    try:
-        published = [
-            publish_package(client, path, None, ctx.progress, ctx.stop, legacy=args.legacy)
-            for path in args.packages
-        ]
-    finally:
-        client.close()
-    show(published, ctx)
+def _look_up(tool: ToolSummary, args: argparse.Namespace, ctx: Context) -> int:
+    release = next((row for row in tool.releases if row.version == args.version), None)
+    if release is None:
+        raise NotFound(source="HQ", what=f"{args.tool} {args.version}")
+    ctx.json(release)
+    text = ctx.gettext("Channel {} would require {} {}; manifest_hash {}")
+    ctx.print(text.format(args.channel, args.tool, args.version, release.manifest_hash))
     return 0
+
+
+def _import(args: argparse.Namespace, ctx: Context) -> int:
+    return send(args, ctx, [(None, path) for path in args.packages], legacy=args.legacy)

@@ -12,12 +12,18 @@ import msgspec
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=True, gc=False):
-    """Envelope of every event."""
+    """Envelope of every event.
+
+    ``phase`` is the kind of work under way (see PhaseChanged); ``source`` is named where bytes of
+    the event came from one.
+    """
 
     run_id: str
     seq: int
     at_s: float
     tool_id: str
+    phase: str = ""
+    source: str = ""
 
 
 class RunStarted(Event, frozen=True, kw_only=True):
@@ -27,7 +33,6 @@ class RunStarted(Event, frozen=True, kw_only=True):
     from_version: str | None
     to_version: str
     manifest_hash: str
-    source: str = ""
     resumed: bool = False
 
 
@@ -50,7 +55,6 @@ class PhaseChanged(Event, frozen=True, kw_only=True):
     ``hash`` is reading of local files inside any of these.
     """
 
-    phase: str
     total_bytes: int = 0
     total_files: int = 0
 
@@ -70,15 +74,12 @@ class PlanReady(Event, frozen=True, kw_only=True):
 class TransferProgress(Event, frozen=True, kw_only=True):
     """Bytes of the phase that are done; sent as blocks arrive."""
 
-    phase: str
     done_bytes: int
-    source: str = ""
 
 
 class BodyReceived(Event, frozen=True, kw_only=True):
     """Body bytes received from a source for one file, also when they were later dropped."""
 
-    source: str
     body_bytes: int
 
 
@@ -92,7 +93,6 @@ class EntryPlaced(Event, frozen=True, kw_only=True):
     path: str
     size_bytes: int
     how: str
-    source: str = ""
 
 
 class EntryVerified(Event, frozen=True, kw_only=True):
@@ -106,14 +106,12 @@ class IntegrityFailed(Event, frozen=True, kw_only=True):
     """Bytes were not what they should be; ``healed`` when they are fetched again."""
 
     path: str
-    source: str
     healed: bool
 
 
 class SourceFailed(Event, frozen=True, kw_only=True):
     """A request failed and is tried again."""
 
-    source: str
     code: str
     attempt: int
 

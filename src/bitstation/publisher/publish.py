@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,24 @@ SPAN_BYTES = 8 * 1024 * 1024
 Progress = Callable[[str, int], Callable[[int], None]]
 
 
+class Publication(enum.StrEnum):
+    """What publishing a release would meet at an HQ."""
+
+    NEW = "new"
+    KNOWN = "known"
+    CONFLICT = "conflict"
+
+
+class Intended(msgspec.Struct, frozen=True):
+    """A release that would be published, and what HQ has under its name."""
+
+    tool_id: str
+    version: str
+    manifest_hash: str
+    total_bytes: int
+    state: Publication
+
+
 class Published(msgspec.Struct, frozen=True):
     """What publishing one release took; ``sent_bytes`` of ``total_bytes`` crossed the wire."""
 
@@ -33,7 +52,7 @@ class Published(msgspec.Struct, frozen=True):
     total_bytes: int
 
 
-def packages_in(dist: Path) -> list[tuple[str, Path]]:
+def packages_in(dist: Path) -> list[tuple[str | None, Path]]:
     """(tool_id, package) of every tool in the catalog of a dist folder.
 
     Raises NotFound, ManifestError.
@@ -65,6 +84,32 @@ def publish_package(
         )
     finally:
         source.close()
+
+
+def look_ahead(
+    client: HqClient, package: Path, tool_id: str | None, *, legacy: bool = False
+) -> Intended:
+    """What ``publish_package`` would meet; nothing is sent."""
+    source = open_source(package)
+    try:
+        manifest = source.resolve(tool_id, None, legacy=legacy).manifest
+    finally:
+        source.close()
+    try:
+        releases = client.tool(manifest.tool_id).releases
+    except NotFound:
+        releases = ()
+    known = {row.version: row.manifest_hash for row in releases}.get(manifest.tool_version)
+    state = Publication.NEW if known is None else Publication.KNOWN
+    if known not in (None, manifest.manifest_hash):
+        state = Publication.CONFLICT
+    return Intended(
+        manifest.tool_id,
+        manifest.tool_version,
+        manifest.manifest_hash,
+        manifest.total_bytes,
+        state,
+    )
 
 
 def publish_release(

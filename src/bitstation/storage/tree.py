@@ -73,11 +73,14 @@ class ToolTree:
         return self.staging_area / f"v{version}"
 
     def check_folders(self) -> None:
-        """Refuse control folders that are links: what is below them would lie elsewhere.
+        """Refuse control and release folders that are links: what is below would lie elsewhere.
 
-        Raises StoreError.
+        Raises StoreError, OSError.
         """
-        for folder in (self.releases, self.staging_area, self.control):
+        folders = [self.control, self.releases]
+        if self.releases.is_dir() and not host.is_link(self.releases):
+            folders.extend(self.releases.iterdir())
+        for folder in folders:
             if host.is_link(folder):
                 raise StoreError(path=str(folder), detail="is a link; a plain folder is needed")
 
@@ -97,14 +100,24 @@ class ToolTree:
 
         It is moved in last and renamed first, so such a folder was complete once.
         """
+        return [
+            version
+            for version in self.release_folders()
+            if (self.release(version) / MANIFEST_NAME).is_file()
+        ]
+
+    def release_folders(self) -> list[str]:
+        """Versions that have a folder, complete or not, newest first. Other folders are not ours."""
         try:
-            names = [entry.name[1:] for entry in self.releases.iterdir() if entry.name[0] == "v"]
-        except FileNotFoundError:
+            names = [entry.name for entry in self.releases.iterdir() if entry.is_dir()]
+        except (FileNotFoundError, NotADirectoryError):
             return []
         versions = [
-            name
+            name[1:]
             for name in names
-            if version_fault(name) is None and (self.release(name) / MANIFEST_NAME).is_file()
+            if name.startswith("v")
+            and version_fault(name[1:]) is None
+            and not host.is_link(self.releases / name)
         ]
         return sorted(versions, key=version_key, reverse=True)
 
@@ -112,11 +125,16 @@ class ToolTree:
         """Manifest of a kept release, its hash recomputed; None when absent or damaged.
 
         Our own copies of legacy manifests carry their true hash, so they are read like any other.
+        One of another tool or version is not this release's: then the folder was renamed.
         """
+        folder = self.release(version)
         try:
-            return load_manifest(self.release(version))
+            manifest = None if host.is_link(folder) else load_manifest(folder)
         except (OSError, ManifestError):
             return None
+        if manifest is None or (manifest.tool_id, manifest.tool_version) != (self.tool_id, version):
+            return None
+        return manifest
 
 
 def load_manifest(folder: Path) -> Manifest:
@@ -129,6 +147,21 @@ def read_manifest_bytes(folder: Path) -> bytes:
     """Bytes of a folder's manifest.json, at most one more than allowed. Raises OSError."""
     with (folder / MANIFEST_NAME).open("rb") as file:
         return file.read(MAX_MANIFEST_BYTES + 1)
+
+
+class PlainPaths:
+    """Tells which paths of a folder lie in it: those without a link among their folders."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._plain: dict[str, bool] = {"": True}
+
+    def __contains__(self, path: str) -> bool:
+        """Cost: one stat for each distinct folder."""
+        parent = path.rpartition("/")[0]
+        if parent not in self._plain:
+            self._plain[parent] = parent in self and not host.is_link(self._folder / parent)
+        return self._plain[parent]
 
 
 def files_below(folder: Path) -> Iterator[str]:

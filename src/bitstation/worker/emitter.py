@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from bitstation.core.events import Event, Listener
+from bitstation.core.events import Event, Listener, PhaseChanged
 
 E = TypeVar("E", bound=Event)
 
@@ -21,18 +21,22 @@ class Emitter:
         self._tool_id = tool_id
         self._clock = clock
         self._listeners = listeners
+        self._phase = ""
         self._seq = 0
         self._lock = threading.Lock()
 
     def emit(self, kind: type[E], **fields: object) -> None:
         """Send one event of ``kind`` to every listener; callable from any thread."""
         with self._lock:
+            if kind is PhaseChanged:
+                self._phase = str(fields["phase"])
+            envelope = {"phase": self._phase, **fields}
             event = kind(
                 run_id=self.run_id,
                 seq=self._seq,
                 at_s=self._clock(),
                 tool_id=self._tool_id,
-                **fields,
+                **envelope,
             )
             self._seq += 1
             for listener in self._listeners:

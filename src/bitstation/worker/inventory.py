@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -10,7 +10,7 @@ from bitstation.core.digest import Digest
 from bitstation.core.events import PhaseChanged, TransferProgress
 from bitstation.core.manifest import Entry
 from bitstation.storage.proving import Proof, prove_files
-from bitstation.storage.tree import ToolTree
+from bitstation.storage.tree import PlainPaths, ToolTree
 from bitstation.worker.run import Run
 
 Names = dict[Digest, list[Path]]
@@ -55,10 +55,11 @@ def _claimed(tree: ToolTree, wanted: Iterable[Digest]) -> Names:
     versions = sorted(tree.kept_versions(), key=lambda version: version != current)
     names: Names = {}
     for version in versions:
-        manifest = tree.manifest(version)
+        manifest, folder = tree.manifest(version), tree.release(version)
+        plain = PlainPaths(folder)
         for entry in manifest.entries if manifest else ():
-            if entry.sha256 in wanted:
-                names.setdefault(entry.sha256, []).append(tree.release(version) / entry.path)
+            if entry.sha256 in wanted and entry.path in plain:
+                names.setdefault(entry.sha256, []).append(folder / entry.path)
     return names
 
 
@@ -70,12 +71,28 @@ def _proved(run: Run, claims: Names, sizes: dict[Digest, int]) -> Names:
         proofs = prove(run, [path for _digest, path, _more in round_])
         again = []
         for (digest, path, more), proof in zip(round_, proofs, strict=True):
-            if proof.digest == digest:
+            if is_proved(proof, digest, sizes[digest]):
                 held[digest] = [path, *more]
             elif more:
                 again.append((digest, more[0], more[1:]))
         round_ = again
     return held
+
+
+def is_proved(proof: Proof, digest: Digest, size_bytes: int) -> bool:
+    """Say whether a file is what a manifest says: a true digest beside a false size is a lie."""
+    return proof.digest == digest and proof.facts is not None and proof.facts.size == size_bytes
+
+
+def prove_entries(
+    run: Run, folder: Path, entries: Sequence[Entry], *, deep: bool = False
+) -> list[Proof]:
+    """Proofs of entries below a folder; one that is reached through a link does not lie in it."""
+    plain = PlainPaths(folder)
+    inside = [entry.path in plain for entry in entries]
+    paths = [folder / entry.path for entry, lies in zip(entries, inside, strict=True) if lies]
+    proofs = iter(prove(run, paths, deep=deep))
+    return [next(proofs) if lies else Proof(None, False, None) for lies in inside]
 
 
 def prove(run: Run, paths: list[Path], *, deep: bool = False) -> list[Proof]:

@@ -7,6 +7,7 @@ from bitstation.core.events import EntryPlaced, RunStarted
 from bitstation.core.manifest import Manifest
 from bitstation.core.stats import UpdateStats
 from bitstation.errors import BitStationError, NoInstallation, NoSuchRelease, ReleaseDamaged
+from bitstation.storage.tree import ToolTree
 from bitstation.worker.activate import point_to
 from bitstation.worker.carry import carry
 from bitstation.worker.history import append_history, previous_version
@@ -24,15 +25,8 @@ def rollback(run: Run, version: str | None = None) -> UpdateStats:
     """
     recover(run)
     tree = run.tree
-    kept = tree.kept_versions()
     base = current_manifest(run)
-    if not kept:
-        raise NoInstallation(tool_id=tree.tool_id, root=str(run.root.path))
-    wanted = version or _before(run, kept)
-    target = tree.manifest(wanted) if wanted in kept else None
-    if target is None:
-        shown = ", ".join(kept)
-        raise NoSuchRelease(tool_id=tree.tool_id, version=wanted or "earlier", kept=shown)
+    target = rollback_target(tree, version)
     run.emit(
         RunStarted,
         command="rollback",
@@ -52,10 +46,23 @@ def rollback(run: Run, version: str | None = None) -> UpdateStats:
     return run.stats
 
 
-def _before(run: Run, kept: list[str]) -> str:
+def rollback_target(tree: ToolTree, version: str | None) -> Manifest:
+    """The kept release that a rollback would make current. Raises NoInstallation, NoSuchRelease."""
+    kept = tree.kept_versions()
+    if not kept:
+        raise NoInstallation(tool_id=tree.tool_id, root=str(tree.path.parent))
+    wanted = version or _before(tree, kept)
+    target = tree.manifest(wanted) if wanted in kept else None
+    if target is None:
+        shown = ", ".join(kept)
+        raise NoSuchRelease(tool_id=tree.tool_id, version=wanted or "earlier", kept=shown)
+    return target
+
+
+def _before(tree: ToolTree, kept: list[str]) -> str:
     """The release that was active before; without a memory of it, the newest other one."""
-    current = run.tree.current_version()
-    previous = previous_version(run.tree)
+    current = tree.current_version()
+    previous = previous_version(tree)
     if previous in kept:
         return previous
     return next((version for version in kept if version != current), "")

@@ -11,7 +11,7 @@ from bitstation import host
 from bitstation.core.events import EntryVerified, PhaseChanged
 from bitstation.core.manifest import Entry, Manifest
 from bitstation.errors import IntegrityError
-from bitstation.worker.inventory import prove
+from bitstation.worker.inventory import is_proved, prove_entries
 from bitstation.worker.run import Run
 
 
@@ -44,11 +44,11 @@ def verify_entries(
     hashed: Sequence[str] = (),
 ) -> Verdict:
     """Prove some entries of a folder; see ``verify_folder``."""
-    proofs = prove(run, [folder / entry.path for entry in entries], deep=deep)
+    proofs = prove_entries(run, folder, entries, deep=deep)
     written = set(hashed)
     damaged, by_hash = [], 0
     for entry, proof in zip(entries, proofs, strict=True):
-        if proof.digest != entry.sha256:
+        if not is_proved(proof, entry.sha256, entry.size):
             damaged.append(entry)
             continue
         counted = proof.by_hash or entry.path in written
