@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 from bitstation.core.digest import EMPTY, Digest, digest_of
 from bitstation.core.manifest import (
@@ -18,6 +21,7 @@ from bitstation.core.manifest import (
     manifest_from,
     manifest_hash_of,
 )
+from bitstation.hq.api import bodies
 from bitstation.testing.local_hq import LocalHq, local_hq
 from tests.integration.hq_requests import (
     SESSIONS,
@@ -61,7 +65,7 @@ def raw_request(caller: Caller, head: str) -> socket.socket:
     return connection
 
 
-# --- the ordinary way --------------------------------------------------------------------------
+# --- the ordinary way ---------------------------------------------------------------------------
 
 
 def test_only_what_hq_lacks_is_wanted(caller: Caller, tool_id: str, unique: bytes):
@@ -152,7 +156,7 @@ def test_urls_in_a_manifest_are_never_followed(caller: Caller, tool_id: str, uni
             trap.accept()
 
 
-# --- uploads that stop, overlap or lie -----------------------------------------------------------
+# --- uploads that stop, overlap or lie ----------------------------------------------------------
 
 
 def test_an_upload_in_spans(caller: Caller, tool_id: str, unique: bytes):
@@ -255,9 +259,7 @@ def test_a_body_of_another_length_is_refused(caller: Caller, tool_id: str, uniqu
         assert (reply.status, reply.code) == (400, "usage")
 
 
-def test_a_chunked_body_may_not_grow_past_its_span(
-    running: LocalHq, caller: Caller, tool_id: str
-):
+def test_a_chunked_body_may_not_grow_past_its_span(running: LocalHq, caller: Caller, tool_id: str):
     session = caller.open_session(manifest_of({"a.bin": b"1234567890"}, tool_id))
     head = (
         f"PUT {SESSIONS}/{session['session_id']}/blobs/{digest_of(b'1234567890')} HTTP/1.1\n"
@@ -303,7 +305,40 @@ def test_two_publishers_at_once(caller: Caller, running: LocalHq, tool_id: str):
     assert len(caller.get(f"/api/v1/tools/{tool_id}").json["releases"]) == 1
 
 
-# --- what is refused ------------------------------------------------------------------------------
+def test_a_second_publisher_waits_for_the_first_and_goes_on_from_there(
+    running: LocalHq, caller: Caller, tool_id: str, unique: bytes
+):
+    session = caller.open_session(manifest_of({"a.bin": unique}, tool_id))
+    head = (
+        f"PUT {SESSIONS}/{session['session_id']}/blobs/{digest_of(unique)} HTTP/1.1\n"
+        f"Host: h\nAuthorization: Bearer {running.token}\nContent-Length: {len(unique)}\n\n"
+    )
+    with raw_request(caller, head) as slow:
+        slow.sendall(unique[:500_000])
+        leave = threading.Timer(0.5, slow.shutdown, [socket.SHUT_RDWR])
+        leave.start()
+        begun = time.monotonic()
+        assert caller.put(session, unique).json["received"] == len(unique)
+        assert time.monotonic() - begun > 0.3
+        leave.join()
+    assert caller.commit(session).status == 200
+
+
+def test_a_sender_who_falls_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch):
+    async def receive() -> dict[str, object]:
+        await asyncio.sleep(30)
+        return {}
+
+    async def read() -> bytes:
+        return await bodies.read_body(Request({"type": "http"}, receive), 10)
+
+    monkeypatch.setattr(bodies, "IDLE_S", 0.05)
+    with pytest.raises(HTTPException) as caught:
+        asyncio.run(read())
+    assert caught.value.status_code == 408
+
+
+# --- what is refused ----------------------------------------------------------------------------
 
 
 def test_a_commit_with_a_blob_missing_is_refused(caller: Caller, tool_id: str, unique: bytes):
@@ -395,7 +430,7 @@ def test_an_unknown_session_is_404(caller: Caller, session: str):
     assert caller.authorized("PUT", f"{place}/blobs/{digest_of(b'')}", b"").code == "not-found"
 
 
-# --- requirements ----------------------------------------------------------------------------------
+# --- requirements -------------------------------------------------------------------------------
 
 
 def require(caller: Caller, tool_id: str, **demand: str) -> int:
@@ -453,7 +488,7 @@ def test_a_demand_that_says_nothing_is_refused(caller: Caller, body: bytes):
     assert reply.code == "usage"
 
 
-# --- the token -------------------------------------------------------------------------------------
+# --- the token ----------------------------------------------------------------------------------
 
 WRITES = [
     ("POST", SESSIONS),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from pathlib import Path
 
 import jsonschema_rs
 import pytest
@@ -34,6 +35,14 @@ def document(caller: Caller) -> dict:
 def test_health(caller: Caller):
     assert caller.get("/healthz").json == {"status": "ok"}
     assert caller.get("/readyz").json == {"status": "ready"}
+
+
+def test_hq_is_not_ready_without_its_folders(tmp_path: Path):
+    with local_hq(tmp_path) as hq, calling(hq) as caller:
+        (tmp_path / "incoming").rmdir()
+        reply = caller.get("/readyz")
+        assert (reply.status, reply.json) == (503, {"status": "unavailable"})
+        assert caller.get("/healthz").status == 200
 
 
 def test_a_release_whose_tool_json_means_nothing_is_in_the_catalog_all_the_same(caller: Caller):
@@ -68,7 +77,9 @@ def test_requests_are_counted_by_template_never_by_name(caller: Caller):
 
 def test_sent_bytes_are_counted(caller: Caller):
     def sent() -> float:
-        found = re.search(r'hq_blob_bytes_total\{path="http"\} (\S+)', caller.get("/metrics").body.decode())
+        found = re.search(
+            r'hq_blob_bytes_total\{path="http"\} (\S+)', caller.get("/metrics").body.decode()
+        )
         return float(found[1]) if found else 0
 
     before = sent()

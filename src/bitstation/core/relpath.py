@@ -20,10 +20,8 @@ _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*]')
 # Characters that change how a name is displayed, or are invisible: bidirectional controls,
 # zero-width characters, separators and byte order marks (general categories Cc Cf Zl Zp Cs Co Cn).
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs", "Co", "Cn"})
-RETIRED_NAME = ".retired-manifest.json"
-"""Name that manifest.json gets in a release that is being removed."""
 # Names at the top of a release that are ours on disk.
-_CONTROL_NAMES = frozenset({".bitstation", ".staging", "current.txt", RETIRED_NAME})
+_CONTROL_NAMES = frozenset({".bitstation", ".staging", "current.txt"})
 # The short second name that NTFS gives to a long one: both would be the same file.
 _SHORT_ALIAS = re.compile(r"(?=[^.]{3,8}(\.|\Z))[^.]{1,6}~[0-9]+(\.[^.]{0,3})?\Z")
 

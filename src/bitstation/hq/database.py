@@ -12,7 +12,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -82,7 +82,8 @@ def now_ms() -> int:
 
 def _engine(path: Path) -> Engine:
     engine = create_engine(
-        f"sqlite:///{path}",
+        # Not a string: a folder's name may have a question mark.
+        URL.create("sqlite", database=str(path)),
         connect_args={"timeout": _BUSY_TIMEOUT_S, "isolation_level": None},
     )
     event.listen(engine, "connect", _prepare)

@@ -65,7 +65,7 @@ class Headquarters:
     def check(self) -> None:
         """Raise BitStationError when the database or the blob folder cannot be used."""
         self._database.check()
-        self.blobs.check_space(0)
+        self.blobs.check()
 
 
 def _locked(path: Path) -> host.FileLock:

@@ -23,6 +23,7 @@ DEFAULT_LISTEN = "127.0.0.1:8765"
 _KEEP_ALIVE_S = 120
 _GRACE_S = 10
 _BACKLOG = 1024
+_MAX_PORT = 65535
 _STALLED_MS = 60_000
 
 log = logging.getLogger(__name__)
@@ -112,12 +113,12 @@ def _told_to_stop() -> Iterator[_Stop]:
 def _listener(listen: str) -> socket.socket:
     host, colon, port = listen.rpartition(":")
     host = host.strip("[]")
-    if not (colon and host and port.isascii() and port.isdigit()):
+    if not (colon and host and port.isascii() and port.isdigit() and int(port) <= _MAX_PORT):
         raise UsageError(detail=f"{listen!r} is not of the form HOST:PORT")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         made = socket.create_server((host, int(port)), family=family, backlog=_BACKLOG)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise UsageError(detail=f"cannot listen on {listen}: {error}") from error
     # asyncio sets TCP_NODELAY only where the socket says that it is TCP, which this one does not
     # yet: without it every small answer waits 40 ms for the reader's delayed acknowledgement.

@@ -31,7 +31,8 @@ from bitstation.hq.tables import publish_session
 from bitstation.storage.blobs import BlobFolder, Upload
 
 _OPEN, _COMMITTED = "OPEN", "COMMITTED"
-_SESSIONS_KEPT_PARSED = 8
+# A manifest of 100,000 entries takes 20 MB here.
+_SESSIONS_KEPT_PARSED = 4
 
 log = logging.getLogger(__name__)
 

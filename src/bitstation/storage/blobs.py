@@ -7,6 +7,7 @@ arriving. Whatever has its final name was verified and made durable before it go
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 import time
 from pathlib import Path
@@ -15,7 +16,14 @@ from typing import BinaryIO, Self
 
 from bitstation import host
 from bitstation.core.digest import Digest, is_digest
-from bitstation.errors import DigestMismatch, DiskFull, IntegrityError, NotFound, StoreLocked
+from bitstation.errors import (
+    DigestMismatch,
+    DiskFull,
+    IntegrityError,
+    NotFound,
+    StoreError,
+    StoreLocked,
+)
 from bitstation.storage.durable import Disk
 from bitstation.storage.faults import disk_errors, free_bytes
 
@@ -32,6 +40,7 @@ class BlobFolder:
     """Content-addressed store below ``folder``, for one process; callable from several threads."""
 
     def __init__(self, folder: Path, disk: Disk | None = None) -> None:
+        folder = host.native_path(folder.absolute())
         self._blobs = folder / "blobs" / "sha256"
         self._incoming = folder / "incoming"
         self._disk = disk or Disk()
@@ -74,6 +83,12 @@ class BlobFolder:
             return self._part(digest).stat().st_size
         except FileNotFoundError:
             return 0
+
+    def check(self) -> None:
+        """Raise StoreError when the folder cannot be read and written."""
+        for folder in (self._blobs, self._incoming):
+            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+                raise StoreError(path=str(folder), detail="is not there to be read and written")
 
     def check_space(self, needed_bytes: int) -> None:
         """Refuse what the volume cannot take. Raises DiskFull."""

@@ -15,6 +15,7 @@ from typing import BinaryIO
 import msgspec
 
 from bitstation.core.lifecycle import Step
+from bitstation.core.retention import DEFAULT_KEPT
 from bitstation.storage.durable import Disk
 
 MAX_JOURNAL_BYTES = 64 * 1024 * 1024
@@ -27,6 +28,8 @@ class Begin(msgspec.Struct, frozen=True, tag="begin"):
     version: str
     manifest_hash: str
     from_version: str | None
+    keep: int = DEFAULT_KEPT
+    """Releases to keep beside it, as the interrupted run was told."""
 
 
 class SegmentDone(msgspec.Struct, frozen=True, tag="done"):

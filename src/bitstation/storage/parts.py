@@ -18,7 +18,7 @@ from bitstation.storage.durable import Disk
 
 MAX_PARTS = 999
 
-_PART_SUFFIX = re.compile(r"\.([0-9]{3})\Z")
+_PART_SUFFIX = re.compile(r"\.(?!000)([0-9]{3})\Z", re.ASCII)
 
 
 def part_path(whole: Path, number: int) -> Path:
@@ -31,6 +31,12 @@ def whole_path(path: Path) -> Path:
     return path.with_name(_PART_SUFFIX.sub("", path.name))
 
 
+def part_number(name: str, whole: Path) -> int:
+    """Number of the part of ``whole`` that is called ``name``; 0 for any other name."""
+    match = _PART_SUFFIX.search(name)
+    return int(match[1]) if match and name[: match.start()] == whole.name else 0
+
+
 def find_parts(path: Path) -> list[Path]:
     """Files that make up the package of which ``path`` is the whole or any part.
 
@@ -39,15 +45,11 @@ def find_parts(path: Path) -> list[Path]:
     whole = whole_path(path)
     if whole == path and path.is_file():
         return [path]
-    return sorted(
-        found
-        for found in whole.parent.glob(_escaped(whole.name) + ".[0-9][0-9][0-9]")
-        if found.is_file()
-    )
-
-
-def _escaped(name: str) -> str:
-    return re.sub(r"([*?[])", r"[\1]", name)
+    try:
+        beside = sorted(whole.parent.iterdir())
+    except FileNotFoundError:
+        return []
+    return [found for found in beside if part_number(found.name, whole) and found.is_file()]
 
 
 class PartsWriter:

@@ -13,6 +13,7 @@ from bitstation.core.scopes import MANIFEST_NAME
 from bitstation.errors import ManifestError, StoreError, UsageError
 
 CONTROL_NAME = ".bitstation"
+_RETIRED_PREFIX = ".retired-"
 _POINTER = re.compile(r"v(\S{1,64})\s*\Z")
 
 
@@ -72,6 +73,17 @@ class ToolTree:
         """Folder in which a release is being put together."""
         return self.staging_area / f"v{version}"
 
+    def retired(self, version: str) -> Path:
+        """Folder of a release that is being removed."""
+        return self.releases / f"{_RETIRED_PREFIX}v{version}"
+
+    def retired_folders(self) -> list[Path]:
+        """Releases whose removal was begun."""
+        try:
+            return sorted(self.releases.glob(f"{_RETIRED_PREFIX}v*"))
+        except OSError:
+            return []
+
     def check_folders(self) -> None:
         """Refuse control and release folders that are links: what is below would lie elsewhere.
 
@@ -81,8 +93,7 @@ class ToolTree:
         if self.releases.is_dir() and not host.is_link(self.releases):
             folders.extend(self.releases.iterdir())
         for folder in folders:
-            if host.is_link(folder):
-                raise StoreError(path=str(folder), detail="is a link; a plain folder is needed")
+            check_plain(folder)
 
     def current_version(self) -> str | None:
         """Version that the pointer names; None when there is no readable pointer."""
@@ -107,7 +118,7 @@ class ToolTree:
         ]
 
     def release_folders(self) -> list[str]:
-        """Versions that have a folder, complete or not, newest first. Other folders are not ours."""
+        """Versions that have a folder, complete or not, newest first; others are not ours."""
         try:
             names = [entry.name for entry in self.releases.iterdir() if entry.is_dir()]
         except (FileNotFoundError, NotADirectoryError):
@@ -135,6 +146,12 @@ class ToolTree:
         if manifest is None or (manifest.tool_id, manifest.tool_version) != (self.tool_id, version):
             return None
         return manifest
+
+
+def check_plain(folder: Path) -> None:
+    """Refuse a link where a folder of ours must lie. Raises StoreError."""
+    if host.is_link(folder):
+        raise StoreError(path=str(folder), detail="is a link; a plain folder is needed")
 
 
 def load_manifest(folder: Path) -> Manifest:

@@ -40,7 +40,7 @@ def move_into_place(run: Run, staging: Path, release: Path) -> None:
     if not release.exists():
         try:
             run.disk.replace(staging, release)
-            run.disk.sync_dir(release.parent)
+            run.disk.sync_dirs([release.parent], run.root.path)
             return
         except PermissionError:
             pass
@@ -48,8 +48,7 @@ def move_into_place(run: Run, staging: Path, release: Path) -> None:
     for path in paths:
         run.disk.make_dir((release / path).parent)
         move_file(staging / path, release / path, run.disk, run.ledger)
-    for folder in {(release / path).parent for path in paths} | {release}:
-        run.disk.sync_dir(folder)
+    run.disk.sync_dirs([release, *((release / path).parent for path in paths)], run.root.path)
     if (staging / MANIFEST_NAME).exists():
         run.disk.replace(staging / MANIFEST_NAME, release / MANIFEST_NAME)
         run.disk.sync_dir(release)

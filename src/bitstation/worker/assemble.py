@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from bitstation import host
@@ -22,10 +23,16 @@ from bitstation.worker.run import Run
 
 
 class Assembly:
-    """One plan being turned into files below one staging folder."""
+    """One plan being turned into files below one staging folder.
 
-    def __init__(self, run: Run, plan: Plan, staging: Path, held: Names) -> None:
+    ``journaled`` when the run's journal is of this plan, so that it can be resumed.
+    """
+
+    def __init__(
+        self, run: Run, plan: Plan, staging: Path, held: Names, *, journaled: bool = True
+    ) -> None:
         self._run = run
+        self._journaled = journaled
         self._plan = plan
         self._staging = staging
         self._held = held
@@ -37,16 +44,16 @@ class Assembly:
             if entry.is_download:
                 self._twins.setdefault(entry.sha256, []).append(staging / entry.path)
 
-    def fill(self, source: Source, kept: set[int]) -> None:
-        """Place every entry; ``kept`` are entries that an interrupted run left whole.
+    def fill(self, source: Source, kept: Mapping[int, host.StatFacts]) -> None:
+        """Place every entry; ``kept`` are those that an interrupted run left whole, as proved.
 
         Raises SourceError, DigestMismatch, OSError, UpdateCancelled. Crash: only staging changed.
         """
         run, entries = self._run, list(enumerate(self._plan.entries))
         self._make_folders()
-        transfer = Transfer(run, source, self._staging, self._written)
+        transfer = Transfer(run, source, self._staging, self._written, journaled=self._journaled)
         for index in sorted(kept):
-            self._keep(self._plan.entries[index], source)
+            self._keep(self._plan.entries[index], kept[index], source)
         todo = [(index, entry) for index, entry in entries if index not in kept]
         downloads = [(index, entry) for index, entry in todo if entry.is_download]
         self._begin("fetch", [entry for _index, entry in downloads])
@@ -69,7 +76,7 @@ class Assembly:
         proofs = []
         for path, before in self._written.items():
             full = self._staging / path
-            if before.size >= LINK_FROM_BYTES:
+            if before.size >= LINK_FROM_BYTES and before.is_writable:
                 run.disk.set_writable(full, False)
             after = host.stat_facts(full)
             if after[:4] == before[:4]:
@@ -78,9 +85,12 @@ class Assembly:
         return list(self._written)
 
     def _sync(self) -> None:
-        """All new files, several at once, then all folders. Linked files are durable already."""
+        """All new files, several at once, then all folders.
+
+        Linked files are durable already, and so are those that an earlier call made read-only.
+        """
         run, pool = self._run, host.shared_pool()
-        paths = [self._staging / path for path in self._written]
+        paths = [self._staging / path for path, facts in self._written.items() if facts.is_writable]
         for future in [pool.submit(run.disk.sync_path, path) for path in paths]:
             future.result()
         below = [Path(folder) for folder, _folders, _files in os.walk(self._staging)]
@@ -97,8 +107,8 @@ class Assembly:
         self._run.emit(PhaseChanged, phase=phase, total_bytes=total, total_files=len(entries))
         self._done_bytes = 0
 
-    def _keep(self, entry: PlanEntry, source: Source) -> None:
-        self._written[entry.path] = host.stat_facts(self._staging / entry.path)
+    def _keep(self, entry: PlanEntry, facts: host.StatFacts, source: Source) -> None:
+        self._written[entry.path] = facts
         name = source.name if entry.is_download else ""
         self._run.emit(
             EntryPlaced, path=entry.path, size_bytes=entry.size_bytes, how="kept", source=name
@@ -128,7 +138,7 @@ class Assembly:
     def _create_empty(self, entry: PlanEntry, target: Path) -> None:
         with self._run.disk.open_new(target) as file:
             if entry.executable:
-                host.set_executable(file.fileno())
+                self._run.disk.set_executable(file)
         self._written[entry.path] = host.stat_facts(target)
         self._run.emit(EntryPlaced, path=entry.path, size_bytes=0, how="copied")
 

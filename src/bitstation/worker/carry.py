@@ -9,11 +9,10 @@ from bitstation import host
 from bitstation.core.events import FilesCarried
 from bitstation.core.globs import matches_any
 from bitstation.core.manifest import Manifest
-from bitstation.core.scopes import MANIFEST_NAME, TEMPORARY_SUFFIX
-from bitstation.storage.tree import files_below
+from bitstation.core.scopes import MANIFEST_NAME, TEMPORARY_SUFFIX, Scope, scope_of
+from bitstation.storage.tree import PlainPaths, files_below
+from bitstation.worker.aside import copy_file
 from bitstation.worker.run import Run
-
-_BLOCK_BYTES = 1024 * 1024
 
 
 def carry(run: Run, base: Manifest | None, folder: Path, target: Manifest) -> list[str]:
@@ -25,53 +24,89 @@ def carry(run: Run, base: Manifest | None, folder: Path, target: Manifest) -> li
     if base is None or base.tool_version == target.tool_version:
         return []
     source = run.tree.release(base.tool_version)
-    listed = {entry.path for entry in target.entries}
+    listed, plain = {entry.path for entry in target.entries}, PlainPaths(folder)
     paths = [
         path
         for path in carried_paths(source, base)
-        if path not in listed and _is_newer(source / path, folder / path)
+        if path not in listed and path in plain and _is_newer(source / path, folder / path)
     ]
-    size_bytes = sum(_copy(run, source / path, folder / path) for path in paths)
+    size_bytes, parents = 0, set()
+    for path in paths:
+        size_bytes += _carry_one(run, source / path, folder / path)
+        parents.add((folder / path).parent)
     if paths:
+        run.disk.sync_dirs(parents, folder)
         run.emit(FilesCarried, files=len(paths), size_bytes=size_bytes)
     return paths
 
 
 def carried_paths(folder: Path, manifest: Manifest) -> list[str]:
-    """Unlisted plain files of a release folder that match its ignore_globs."""
+    """Unlisted plain files and links of a release folder that match its ignore_globs."""
+    return [
+        path
+        for path in unlisted_paths(folder, manifest)
+        if matches_any(path, manifest.ignore_globs)
+        and ((folder / path).is_file() or host.is_link(folder / path))
+    ]
+
+
+def carried_bytes(folder: Path, manifest: Manifest) -> int:
+    """Space that carrying along may need."""
+    facts = [host.stat_facts(folder / path) for path in carried_paths(folder, manifest)]
+    return sum(each.size for each in facts if each.is_file)
+
+
+def unlisted_paths(folder: Path, manifest: Manifest) -> list[str]:
+    """Everything in a release folder that its manifest does not list and we did not put there."""
     listed = {entry.path for entry in manifest.entries} | {MANIFEST_NAME}
     return [
         path
         for path in files_below(folder)
-        if path not in listed
-        and matches_any(path, manifest.ignore_globs)
-        and (folder / path).is_file()
-        and not host.is_link(folder / path)
+        if path not in listed and not path.endswith(TEMPORARY_SUFFIX)
     ]
+
+
+def left_behind(
+    folder: Path, manifest: Manifest, current: Path, active: Manifest | None
+) -> list[str]:
+    """Unlisted files that would be lost with a release folder: those that were not carried along.
+
+    What runs and can be made again (byte code, logs, environments) is no loss where ignore_globs
+    names it. ``current`` is the folder of the active release.
+    """
+    listed = {entry.path for entry in active.entries} if active else set()
+
+    def is_covered(path: str) -> bool:
+        if not matches_any(path, manifest.ignore_globs):
+            return False
+        if scope_of(path)[0] is Scope.RUNTIME:
+            return True
+        return active is not None and path not in listed and os.path.lexists(current / path)
+
+    return [path for path in unlisted_paths(folder, manifest) if not is_covered(path)]
 
 
 def _is_newer(source: Path, target: Path) -> bool:
     try:
-        return source.stat().st_mtime_ns > target.stat().st_mtime_ns
+        there = os.lstat(target)
     except FileNotFoundError:
         return True
+    except NotADirectoryError:
+        # A file of the target stands where a folder would be needed: it is set aside later.
+        return False
+    return not host.is_link(source) and os.lstat(source).st_mtime_ns > there.st_mtime_ns
 
 
-def _copy(run: Run, source: Path, target: Path) -> int:
-    """Clone or copy a file with its time, so that the newer of two is known later."""
+def _carry_one(run: Run, source: Path, target: Path) -> int:
     run.disk.make_dir(target.parent)
+    if host.is_link(source):
+        try:
+            run.disk.symlink(target, str(source.readlink()))
+        except PermissionError:
+            # Windows lets not everyone make links: it is set aside with the base.
+            pass
+        return 0
     temporary = target.with_name(target.name + TEMPORARY_SUFFIX)
-    with (
-        source.open("rb", buffering=0) as reader,
-        run.disk.open_new(temporary, truncate=True) as writer,
-    ):
-        if not host.clone_file(reader.fileno(), writer.fileno()):
-            block = memoryview(bytearray(_BLOCK_BYTES))
-            while count := reader.readinto(block):
-                run.disk.write(writer, block[:count])
-                run.stop.check()
-        run.disk.sync_file(writer)
-    facts = source.stat()
-    os.utime(temporary, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    size_bytes = copy_file(run, source, temporary)
     run.disk.replace(temporary, target)
-    return facts.st_size
+    return size_bytes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bitstation.core.events import Event, Listener, PhaseChanged
 
@@ -30,7 +30,7 @@ class Emitter:
         with self._lock:
             if kind is PhaseChanged:
                 self._phase = str(fields["phase"])
-            envelope = {"phase": self._phase, **fields}
+            envelope: dict[str, Any] = {"phase": self._phase, **fields}
             event = kind(
                 run_id=self.run_id,
                 seq=self._seq,

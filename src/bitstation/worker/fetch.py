@@ -7,6 +7,7 @@ the one before, so a single large file uses two cores.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -31,6 +32,7 @@ BLOCK_BYTES = 2 * 1024 * 1024
 WRITEBACK_BYTES = 32 * 1024 * 1024
 ATTEMPTS = 4
 FIRST_PAUSE_S = 0.25
+_NAP_S = 0.05
 
 
 class Transfer:
@@ -40,9 +42,16 @@ class Transfer:
     """
 
     def __init__(
-        self, run: Run, source: Source, staging: Path, written: dict[str, host.StatFacts]
+        self,
+        run: Run,
+        source: Source,
+        staging: Path,
+        written: dict[str, host.StatFacts],
+        *,
+        journaled: bool,
     ) -> None:
         self._run = run
+        self._journaled = journaled
         self._source = source
         self._staging = staging
         self._written = written
@@ -92,7 +101,8 @@ class Transfer:
                     actual=actual,
                 )
         self._written[entry.path] = host.stat_facts(target)
-        self._run.journal.append(SegmentDone(index, 0))
+        if self._journaled:
+            self._run.journal.append(SegmentDone(index, 0))
         self._run.emit(
             EntryPlaced,
             path=entry.path,
@@ -104,7 +114,7 @@ class Transfer:
     def _receive(self, entry: PlanEntry, target: Path) -> str:
         """Write an entry's bytes and return their digest; a broken transfer goes on."""
         with self._run.disk.open_new(target) as file:
-            host.preallocate(file.fileno(), entry.size_bytes)
+            self._run.disk.preallocate(file, entry.size_bytes)
             pipe = _HashingWriter(self._run, file, entry.size_bytes)
             failures = 0
             while pipe.written < entry.size_bytes:
@@ -117,7 +127,7 @@ class Transfer:
                     self._pause(error, failures)
             digest = pipe.digest()
             if entry.executable:
-                host.set_executable(file.fileno())
+                self._run.disk.set_executable(file)
         return digest
 
     def _read_on(self, entry: PlanEntry, pipe: _HashingWriter) -> None:
@@ -143,7 +153,10 @@ class Transfer:
         if not error.retryable or failures >= ATTEMPTS:
             raise error
         self._run.emit(SourceFailed, source=self._source.name, code=error.code, attempt=failures)
-        self._run.stop.wait(FIRST_PAUSE_S * 4 ** (failures - 1))
+        end_s = time.monotonic() + FIRST_PAUSE_S * 4 ** (failures - 1)
+        while (left_s := end_s - time.monotonic()) > 0:
+            self._check()
+            self._run.stop.wait(min(left_s, _NAP_S))
 
 
 class _HashingWriter:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from bitstation.storage.journal import Begin
 from bitstation.storage.tree import ToolTree
 from bitstation.worker.run import Run
 
@@ -45,10 +46,10 @@ def read_history(tree: ToolTree) -> list[HistoryRecord]:
 
 
 def append_history(run: Run, command: str) -> None:
-    """Record what this run did, dropping the oldest beyond ``MAX_RECORDS``. Durable."""
+    """Record what this run did. Durable."""
     stats = run.stats
     record = HistoryRecord(
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        at=_now(),
         run_id=run.emitter.run_id,
         command=command,
         from_version=stats.from_version,
@@ -61,9 +62,33 @@ def append_history(run: Run, command: str) -> None:
         bytes_downloaded=stats.bytes_downloaded,
         seconds=round(run.seconds, 3),
     )
+    _append(run, record)
+
+
+def append_recovered(run: Run, begin: Begin) -> None:
+    """Record an update that was killed behind its commit point, unless it did so itself."""
+    if any(record.run_id == begin.run_id for record in read_history(run.tree)):
+        return
+    record = HistoryRecord(
+        at=_now(),
+        run_id=begin.run_id,
+        command="update",
+        from_version=begin.from_version,
+        to_version=begin.version,
+        manifest_hash=begin.manifest_hash,
+    )
+    _append(run, record)
+
+
+def _append(run: Run, record: HistoryRecord) -> None:
+    """Add a record, dropping the oldest beyond ``MAX_RECORDS``."""
     records = [*read_history(run.tree)[-(MAX_RECORDS - 1) :], record]
     lines = b"".join(msgspec.json.encode(each) + b"\n" for each in records)
     run.disk.write_file(run.tree.history, lines)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def previous_version(tree: ToolTree) -> str | None:
@@ -72,4 +97,12 @@ def previous_version(tree: ToolTree) -> str | None:
     for record in reversed(read_history(tree)):
         if record.to_version == current and record.from_version not in (None, current):
             return record.from_version
+    return None
+
+
+def known_hash(tree: ToolTree, version: str) -> str | None:
+    """manifest_hash under which a version was last active here; None when it never was."""
+    for record in reversed(read_history(tree)):
+        if record.to_version == version:
+            return record.manifest_hash
     return None

@@ -13,8 +13,12 @@ from bitstation.core.events import PhaseChanged, PlanReady
 from bitstation.core.manifest import Entry, Manifest
 from bitstation.core.plan import Plan, plan_update
 from bitstation.storage.reuse import LINK_FROM_BYTES, Reuse, move_file
+from bitstation.storage.tree import files_below
 from bitstation.transport.source import Source
+from bitstation.worker.aside import set_aside
 from bitstation.worker.assemble import Assembly
+from bitstation.worker.discard import discard_tree
+from bitstation.worker.fit import can_share, check_paths, check_space
 from bitstation.worker.inventory import names_of, survey
 from bitstation.worker.run import Run
 
@@ -47,6 +51,7 @@ class Mending:
     def plan(self) -> Plan:
         """What the damaged entries need."""
         run = self._run
+        check_paths(self._staging, [entry.path for entry in self._damaged])
         self._held = survey(run, self._damaged)
         partial = Manifest(
             self._manifest.tool_id,
@@ -57,7 +62,8 @@ class Mending:
             self._manifest.ignore_globs,
             {},
         )
-        plan = plan_update(None, partial, self._held, shared_from_bytes=LINK_FROM_BYTES)
+        shared_from_bytes = LINK_FROM_BYTES if can_share(run) else None
+        plan = plan_update(None, partial, self._held, shared_from_bytes=shared_from_bytes)
         whole = len(self._manifest.entries) - len(self._damaged)
         run.emit(
             PlanReady,
@@ -69,14 +75,15 @@ class Mending:
             total_bytes=self._manifest.total_bytes,
             write_bytes=plan.write_bytes,
         )
+        check_space(run, plan.write_bytes)
         return plan
 
     def assemble(self, source: Source, plan: Plan) -> None:
         """Fill the staging folder with good copies, durable."""
-        self._run.disk.remove_tree(self._staging)
+        discard_tree(self._run, self._staging)
         self._run.disk.make_dir(self._staging)
-        assembly = Assembly(self._run, plan, self._staging, self._held)
-        assembly.fill(source, set())
+        assembly = Assembly(self._run, plan, self._staging, self._held, journaled=False)
+        assembly.fill(source, {})
         assembly.settle()
 
     def place(self) -> None:
@@ -84,17 +91,37 @@ class Mending:
         run = self._run
         run.emit(PhaseChanged, phase="mend", total_files=len(self._damaged))
         names = names_of(run, {entry.sha256 for entry in self._damaged})
+        parents = set()
         for entry in self._damaged:
             target = self._folder / entry.path
             sharing = _sharing(target, names.get(entry.sha256, []))
+            self._clear_way(entry.path)
             run.disk.make_dir(target.parent)
-            if target.is_dir() and not host.is_link(target):
-                run.disk.remove_tree(target)
+            parents.add(target.parent)
             move_file(self._staging / entry.path, target, run.disk, run.ledger)
-            run.disk.sync_dir(target.parent)
             for other in sharing:
                 self._mend_shared(entry, target, other)
-        run.disk.remove_tree(self._staging)
+        run.disk.sync_dirs(parents, self._folder)
+        discard_tree(run, self._staging)
+
+    def _clear_way(self, path: str) -> None:
+        """Take away what stands where a file and its folders must be; users' files are kept."""
+        run, folder = self._run, self._folder
+        names = path.split("/")
+        for count in range(1, len(names)):
+            parent = folder / "/".join(names[:count])
+            if host.is_link(parent):
+                # The link goes, what it points to stays.
+                run.disk.remove(parent)
+            elif parent.exists() and not parent.is_dir():
+                self._set_aside(["/".join(names[:count])])
+        target = folder / path
+        if target.is_dir() and not host.is_link(target):
+            self._set_aside([f"{path}/{below}" for below in files_below(target)])
+            run.disk.remove_tree(target)
+
+    def _set_aside(self, paths: list[str]) -> None:
+        set_aside(self._run, self._manifest.tool_version, self._folder, paths)
 
     def _mend_shared(self, entry: Entry, good: Path, other: Path) -> None:
         run, temporary = self._run, self._staging / "shared"

@@ -6,12 +6,14 @@ Crash: recovery may be killed like anything else; the next run recovers again.
 from __future__ import annotations
 
 from bitstation.core.lifecycle import LeftoverFacts, Recovery, decide_recovery
+from bitstation.core.manifest import Manifest
 from bitstation.core.scopes import MANIFEST_NAME
 from bitstation.storage.journal import read_journal
 from bitstation.storage.tree import ToolTree
 from bitstation.worker.activate import move_into_place, point_to
 from bitstation.worker.collect import collect
-from bitstation.worker.inventory import prove
+from bitstation.worker.history import append_recovered
+from bitstation.worker.inventory import is_proved, prove_entries
 from bitstation.worker.run import Run
 
 
@@ -22,15 +24,17 @@ def recover(run: Run) -> Recovery:
     decision = decide_recovery(leftovers(tree))
     if journal.begin is None or decision is Recovery.NOTHING:
         return Recovery.NOTHING
+    # A kill between a link or unlink of ours and its record leaves a file unproved.
+    _prove_active(run)
     if decision is Recovery.FINISH_ACTIVATION:
         _finish_activation(run, journal.begin.version)
+    if tree.current_version() == journal.begin.version:
+        append_recovered(run, journal.begin)
     if decision in (Recovery.FINISH_ACTIVATION, Recovery.FINISH_COLLECTION):
-        collect(run, previous=journal.begin.from_version)
+        collect(run, previous=journal.begin.from_version, keep=journal.begin.keep)
     if decision is not Recovery.KEEP_STAGING:
-        run.journal.drop()
         run.disk.remove(tree.plan)
-    # A kill between a link or unlink of ours and its record leaves a file unproved.
-    _prove_current(run)
+        run.journal.drop()
     return decision
 
 
@@ -50,17 +54,26 @@ def leftovers(tree: ToolTree) -> LeftoverFacts:
 
 
 def _finish_activation(run: Run, version: str) -> None:
+    """Go on to the commit, if what was proved before the kill still is what it was."""
     tree = run.tree
     if tree.staging(version).is_dir():
         move_into_place(run, tree.staging(version), tree.release(version))
     manifest = tree.manifest(version)
-    if manifest is not None:
+    if manifest is not None and _is_whole(run, manifest):
         point_to(run, manifest, deleted_files=0)
 
 
-def _prove_current(run: Run) -> None:
-    version = run.tree.current_version()
-    manifest = run.tree.manifest(version) if version else None
-    if version and manifest:
-        folder = run.tree.release(version)
-        prove(run, [folder / entry.path for entry in manifest.entries])
+def _is_whole(run: Run, manifest: Manifest) -> bool:
+    folder = run.tree.release(manifest.tool_version)
+    proofs = prove_entries(run, folder, manifest.entries)
+    pairs = zip(manifest.entries, proofs, strict=True)
+    return all(is_proved(proof, entry.sha256, entry.size) for entry, proof in pairs)
+
+
+def _prove_active(run: Run) -> None:
+    """Prove the active release of every tool: the file may belong to another one."""
+    for tree in run.root.tools():
+        version = tree.current_version()
+        manifest = tree.manifest(version) if version else None
+        if manifest is not None:
+            prove_entries(run, tree.release(manifest.tool_version), manifest.entries)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from bitstation.core.retention import decide_retired
+from bitstation.core.lifecycle import Step
+from bitstation.core.retention import DEFAULT_KEPT, decide_retired
 from bitstation.errors import NoInstallation
+from bitstation.storage.journal import Begin, StepBegun
 from bitstation.storage.tree import ToolTree
-from bitstation.worker.collect import collect, retire
+from bitstation.worker.collect import clear_leftovers, collect, retire
 from bitstation.worker.history import previous_version
 from bitstation.worker.recover import recover
 from bitstation.worker.run import Run
@@ -14,29 +16,53 @@ from bitstation.worker.run import Run
 def collect_garbage(run: Run) -> None:
     """Remove what no kept release needs: retired releases, staging, half-removed folders.
 
-    An interrupted download is garbage too once this is asked for.
+    An interrupted download is garbage too once this is asked for. Raises OSError when something
+    is in use; the rest is gone then.
     """
     recover(run)
-    if run.tree.current_version() is not None:
-        run.journal.drop()
-        run.disk.remove(run.tree.plan)
-        collect(run, previous=previous_version(run.tree))
+    tree = run.tree
+    version = tree.current_version()
+    manifest = tree.manifest(version) if version else None
+    if manifest is not None:
+        # So that a kill in the midst of it is recovered from like one in the midst of an update.
+        previous = previous_version(tree)
+        begin = Begin(
+            run.emitter.run_id,
+            manifest.tool_version,
+            manifest.manifest_hash,
+            previous,
+            run.options.keep,
+        )
+        run.journal.begin(begin)
+        run.journal.append(StepBegun(Step.COLLECTING))
+        faults = collect(run, previous)
+    else:
+        faults = clear_leftovers(run)
+    run.disk.remove(tree.plan)
+    run.journal.drop()
+    if faults:
+        raise faults[0]
 
 
-def garbage(tree: ToolTree) -> list[str]:
-    """What a collection would remove: kept releases beyond retention, staging, headless folders."""
+def garbage(tree: ToolTree, keep: int = DEFAULT_KEPT) -> list[str]:
+    """What a collection would remove, by name: releases, begun removals, staging."""
+    current = tree.current_version()
     kept = tree.kept_versions()
-    retired = decide_retired(kept, tree.current_version(), previous_version(tree))
-    known = {f"v{version}" for version in kept}
-    folders = [entry.name for entry in tree.releases.iterdir() if entry.name not in known]
-    return [f"v{version}" for version in retired] + sorted(folders)
+    retired = decide_retired(kept, current, previous_version(tree), keep)
+    bare = [version for version in tree.release_folders() if version not in (*kept, current)]
+    folders = [folder.name for folder in tree.retired_folders()]
+    if tree.staging_area.is_dir():
+        folders.append(tree.staging_area.name)
+    return [f"v{version}" for version in (*retired, *bare)] + folders
 
 
 def uninstall(run: Run) -> None:
     """Remove every release of the tool; venv, cache, user_data and logs stay.
 
-    Unlisted files of its releases are treated by their delete_policy, as at an update. Crash: the
-    pointer goes first, so that what is left is no installation; a second call goes on.
+    Unlisted files of its releases are treated by their delete_policy, as at an update, but that
+    nobody is asked: under the policy manual they are set aside. Raises NoInstallation, OSError
+    when something is in use; the rest is gone then. Crash: the pointer goes first, so that what is
+    left is no installation; a second call goes on.
     """
     tree = run.tree
     recover(run)
@@ -44,10 +70,13 @@ def uninstall(run: Run) -> None:
         raise NoInstallation(tool_id=tree.tool_id, root=str(run.root.path))
     run.disk.remove(tree.pointer)
     run.disk.sync_dir(tree.path)
-    for version in tree.kept_versions():
-        retire(run, version)
-    run.disk.remove_tree(tree.staging_area)
+    faults = []
+    for version in tree.release_folders():
+        faults += retire(run, version, asks=False)
+    faults += clear_leftovers(run)
+    if faults:
+        raise faults[0]
+    for path in (tree.history, tree.plan, tree.journal):
+        run.disk.remove(path)
     if not any(tree.releases.iterdir()):
-        for path in (tree.history, tree.plan, tree.journal):
-            run.disk.remove(path)
         run.disk.remove_dir(tree.releases)

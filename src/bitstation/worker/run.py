@@ -9,10 +9,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 from bitstation import host
 from bitstation.core.events import Listener
+from bitstation.core.retention import DEFAULT_KEPT
 from bitstation.core.stats import UpdateStats
 from bitstation.errors import StoreLocked
 from bitstation.storage.durable import Disk
@@ -20,8 +20,10 @@ from bitstation.storage.faults import disk_errors
 from bitstation.storage.hashing import Stop
 from bitstation.storage.journal import Journal
 from bitstation.storage.ledger import Ledger
-from bitstation.storage.tree import ToolsRoot, ToolTree
+from bitstation.storage.tree import ToolsRoot, ToolTree, check_plain
 from bitstation.worker.emitter import Emitter
+
+_LOCK_ATTEMPTS = 10
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Options:
     legacy: bool = False
     yes: bool = False
     """Answer for delete_policy manual: unlisted files of a retired release may be deleted."""
-    keep: int = 1
+    keep: int = DEFAULT_KEPT
     """Releases kept for rollback."""
 
 
@@ -79,9 +81,9 @@ def open_run(
     tree, disk = root.tool(tool_id), disk or Disk()
     stats = UpdateStats()
     with disk_errors(tree.control):
+        check_plain(root.control)
         tree.check_folders()
-        disk.make_dir(tree.control)
-        lock = _taken_lock(tree.lock)
+        lock = _taken_lock(tree, disk)
     try:
         with disk_errors(root.ledger):
             ledger = Ledger(root.ledger)
@@ -95,24 +97,40 @@ def open_run(
             chosen = (stop or Stop(), options or Options())
             yield Run(root, tree, disk, ledger, emitter, journal, stats, *chosen)
     finally:
-        if not tree.releases.exists():
-            _forget(tree, disk)
-        lock.release()
+        try:
+            if not tree.releases.exists():
+                _forget(tree, disk, lock)
+        finally:
+            lock.release()
 
 
-def _taken_lock(path: Path) -> host.FileLock:
-    lock = host.FileLock(path)
-    if not lock.acquire():
-        raise StoreLocked(path=str(path.parent.parent), holder=lock.read_holder() or "unknown")
+def _taken_lock(tree: ToolTree, disk: Disk) -> host.FileLock:
+    lock = host.FileLock(tree.lock)
+    for attempt in range(_LOCK_ATTEMPTS):
+        disk.make_dir(tree.control)
+        try:
+            is_taken = lock.acquire()
+            break
+        except FileNotFoundError:
+            # A run that leaves no tool behind has just removed the folder.
+            if attempt == _LOCK_ATTEMPTS - 1:
+                raise
+    if not is_taken:
+        raise StoreLocked(path=str(tree.path), holder=lock.read_holder() or "unknown")
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    lock.write_holder(f"process {os.getpid()} since {since}")
+    try:
+        lock.write_holder(f"process {os.getpid()} since {since}")
+    except BaseException:
+        lock.release()
+        raise
     return lock
 
 
-def _forget(tree: ToolTree, disk: Disk) -> None:
+def _forget(tree: ToolTree, disk: Disk, lock: host.FileLock) -> None:
     """Remove the control folder of a tool that has no release, and its folder when empty."""
     with contextlib.suppress(OSError):
-        for path in (tree.journal, tree.plan, tree.lock):
+        for path in (tree.journal, tree.plan):
             disk.remove(path)
+        lock.discard()
         disk.remove_dir(tree.control)
         disk.remove_dir(tree.path)

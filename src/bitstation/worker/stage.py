@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
+
+from bitstation import host
+from bitstation.core.diff import deleted_paths
 from bitstation.core.events import PlanReady
 from bitstation.core.manifest import Manifest
 from bitstation.core.plan import Plan, parse_plan, plan_update
 from bitstation.core.scopes import MANIFEST_NAME
-from bitstation.errors import DiskFull, StoreCorrupt, VolumeUnfit
-from bitstation.host import path_limit
-from bitstation.storage.faults import free_bytes
+from bitstation.errors import StoreCorrupt
 from bitstation.storage.journal import Begin, SegmentDone, read_journal
 from bitstation.storage.reuse import LINK_FROM_BYTES
-from bitstation.storage.tree import files_below
+from bitstation.storage.tree import PlainPaths
 from bitstation.transport.source import Resolved, Source
 from bitstation.worker.assemble import Assembly
-from bitstation.worker.carry import carried_paths, carry
+from bitstation.worker.carry import carried_bytes, carry
+from bitstation.worker.discard import discard_tree, keep_only
+from bitstation.worker.fit import can_share, check_paths, check_space
 from bitstation.worker.inventory import Names, prove, survey
 from bitstation.worker.run import Run
 from bitstation.worker.verify import require_whole, verify_folder
-
-# Room for folders, the journal and the ledger beside the files themselves.
-_MARGIN_BYTES = 4 * 1024 * 1024
 
 
 def make_plan(run: Run, base: Manifest | None, target: Manifest) -> tuple[Plan, Names]:
     """Cheapest plan from what this machine holds, and where it holds it."""
     held = survey(run, target.entries)
-    plan = plan_update(base, target, held.keys(), shared_from_bytes=LINK_FROM_BYTES)
+    shared_from_bytes = LINK_FROM_BYTES if can_share(run) else None
+    plan = plan_update(base, target, held.keys(), shared_from_bytes=shared_from_bytes)
     return plan, held
 
 
@@ -40,10 +43,13 @@ def stage(run: Run, base: Manifest | None, target: Resolved, source: Source) -> 
     """
     manifest = target.manifest
     staging = run.tree.staging(manifest.tool_version)
-    plan = _plan_to_resume(run, manifest)
+    check_paths(staging, [entry.path for entry in manifest.entries])
+    plan = _plan_to_resume(run, base, manifest)
+    kept: dict[int, host.StatFacts] = {}
     if plan is None:
+        # Of another release: its space is free for this one.
+        discard_tree(run, run.tree.staging_area)
         plan, held = make_plan(run, base, manifest)
-        kept: set[int] = set()
     else:
         held = survey(run, manifest.entries)
         kept = _whole_entries(run, plan, staging)
@@ -57,7 +63,7 @@ def stage(run: Run, base: Manifest | None, target: Resolved, source: Source) -> 
         total_bytes=plan.total_bytes,
         write_bytes=plan.write_bytes,
     )
-    check_fit(run, plan, base, kept)
+    _check_space(run, plan, base, kept)
     _begin(run, plan, staging, kept)
     assembly = Assembly(run, plan, staging, held)
     assembly.fill(source, kept)
@@ -68,35 +74,26 @@ def stage(run: Run, base: Manifest | None, target: Resolved, source: Source) -> 
     return staging
 
 
-def check_fit(run: Run, plan: Plan, base: Manifest | None, kept: set[int]) -> None:
-    """Refuse before the first byte what the volume cannot hold. Raises DiskFull, VolumeUnfit."""
-    staging = run.tree.staging(plan.to_version)
-    longest, longest_name = path_limit(run.root.path)
-    prefix = len(str(staging).encode()) + 1 + len(".bitstation-tmp")
-    for entry in plan.entries:
-        name = max(len(part.encode()) for part in entry.path.split("/"))
-        if prefix + len(entry.path.encode()) > longest or name > longest_name:
-            raise VolumeUnfit(path=entry.path, detail=f"its path exceeds {longest} bytes here")
+def _check_space(run: Run, plan: Plan, base: Manifest | None, kept: Iterable[int]) -> None:
     here = sum(plan.entries[index].size_bytes for index in kept)
-    folder = run.tree.release(base.tool_version) if base else None
-    carried = carried_paths(folder, base) if base and folder else []
-    needed = plan.write_bytes - here + _MARGIN_BYTES
-    needed += sum((folder / path).stat().st_size for path in carried) if folder else 0
-    free = free_bytes(run.root.path)
-    if needed > free:
-        raise DiskFull(path=str(run.root.path), needed_bytes=needed, free_bytes=free)
+    carried = carried_bytes(run.tree.release(base.tool_version), base) if base else 0
+    check_space(run, plan.write_bytes - here + carried)
 
 
-def _begin(run: Run, plan: Plan, staging: Path, kept: set[int]) -> None:
-    if not kept:
-        run.disk.remove_tree(run.tree.staging_area)
+def _begin(run: Run, plan: Plan, staging: Path, kept: Iterable[int]) -> None:
     run.disk.make_dir(staging)
     run.disk.write_file(run.tree.plan, plan.encode())
-    begin = Begin(run.emitter.run_id, plan.to_version, plan.manifest_hash, plan.from_version)
+    begin = Begin(
+        run.emitter.run_id,
+        plan.to_version,
+        plan.manifest_hash,
+        plan.from_version,
+        run.options.keep,
+    )
     run.journal.begin(begin, [SegmentDone(index, 0) for index in sorted(kept)])
 
 
-def _plan_to_resume(run: Run, target: Manifest) -> Plan | None:
+def _plan_to_resume(run: Run, base: Manifest | None, target: Manifest) -> Plan | None:
     """Plan of an interrupted run for exactly this release; None when there is none to trust."""
     begin = read_journal(run.tree.journal).begin
     if begin is None or begin.manifest_hash != target.manifest_hash:
@@ -109,25 +106,31 @@ def _plan_to_resume(run: Run, target: Manifest) -> Plan | None:
     planned = [
         (entry.path, entry.sha256, entry.size_bytes, entry.executable) for entry in plan.entries
     ]
-    return plan if plan.manifest_hash == target.manifest_hash and rows == planned else None
+    if plan.manifest_hash != target.manifest_hash or rows != planned:
+        return None
+    # The tool may have been rolled back since.
+    return msgspec.structs.replace(
+        plan,
+        from_version=base.tool_version if base else None,
+        deleted=deleted_paths(base, target),
+    )
 
 
-def _whole_entries(run: Run, plan: Plan, staging: Path) -> set[int]:
-    """Entries that the journal says are done and whose bytes prove it now.
+def _whole_entries(run: Run, plan: Plan, staging: Path) -> dict[int, host.StatFacts]:
+    """Entries that the journal says are done and whose bytes prove it now, with their facts.
 
     The journal is not synced at each record, so it is believed only after reading the bytes.
     What staging holds beside them is removed.
     """
     done = sorted({entry for entry, _segment in read_journal(run.tree.journal).done})
+    plain = PlainPaths(staging)
     done = [index for index in done if index < len(plan.entries)]
-    paths = [staging / plan.entries[index].path for index in done]
+    done = [index for index in done if plan.entries[index].path in plain]
+    proofs = prove(run, [staging / plan.entries[index].path for index in done])
     whole = {
-        index
-        for index, proof in zip(done, prove(run, paths), strict=True)
-        if proof.digest == plan.entries[index].sha256
+        index: proof.facts
+        for index, proof in zip(done, proofs, strict=True)
+        if proof.facts is not None and proof.digest == plan.entries[index].sha256
     }
-    names = {plan.entries[index].path for index in whole}
-    for path in files_below(staging):
-        if path not in names:
-            run.disk.remove(staging / path)
+    keep_only(run, staging, {plan.entries[index].path for index in whole})
     return whole

@@ -39,7 +39,8 @@ async def body_chunks(request: Request) -> AsyncIterator[bytes]:
             async with asyncio.timeout(IDLE_S):
                 chunk = await anext(chunks, b"")
         except TimeoutError as error:
-            raise HTTPException(408, f"nothing arrived for {IDLE_S:.0f} s") from error
+            silence = f"nothing arrived for {IDLE_S:.0f} s"
+            raise HTTPException(408, silence, {"Connection": "close"}) from error
         if not chunk:
             return
         yield chunk

@@ -73,5 +73,5 @@ def _error_row(error: type[BitStationError]) -> str:
 
 
 def _errors(endpoints: Sequence[Endpoint]) -> Iterator[type[BitStationError]]:
-    named = {error for endpoint in endpoints for error in endpoint.errors}
+    named = {error for endpoint in endpoints for error in endpoint.all_errors}
     return iter(sorted(named | problems.ANYWHERE, key=lambda error: error.code))

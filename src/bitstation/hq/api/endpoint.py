@@ -49,6 +49,11 @@ class Endpoint(NamedTuple):
     also: tuple[int, ...] = ()
     """Further status codes that are not errors of ours."""
 
+    @property
+    def all_errors(self) -> tuple[type[BitStationError], ...]:
+        """Errors of its own, and the one of all that need a token."""
+        return (*self.errors, TokenRefused) if self.needs_token else self.errors
+
     def route(self, desk: Desk) -> Route:
         """Route that answers this operation."""
 

@@ -11,7 +11,6 @@ import msgspec
 
 from bitstation import __version__
 from bitstation.core.wire import Channel, HexDigest, Problem, ToolId, Version
-from bitstation.errors import BitStationError, TokenRefused
 from bitstation.hq.api import problems
 from bitstation.hq.api.endpoint import Endpoint
 
@@ -112,10 +111,7 @@ def _responses(endpoint: Endpoint, schemas: _Schemas) -> Document:
 
 
 def _codes(endpoint: Endpoint) -> dict[int, list[str]]:
-    errors: list[type[BitStationError]] = [*endpoint.errors]
-    if endpoint.needs_token:
-        errors.append(TokenRefused)
     codes: dict[int, list[str]] = {}
-    for error in errors:
+    for error in endpoint.all_errors:
         codes.setdefault(problems.status_of(error), []).append(error.code)
     return codes

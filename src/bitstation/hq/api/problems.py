@@ -16,8 +16,11 @@ from bitstation.errors import (
     IntegrityError,
     ManifestError,
     NotFound,
+    PermissionRefused,
     ReleaseConflict,
     ReleaseIncomplete,
+    StoreCorrupt,
+    StoreError,
     StoreLocked,
     TokenRefused,
     UploadOffset,
@@ -39,7 +42,9 @@ _STATUS: dict[type[BitStationError], int] = {
     DiskFull: 507,
     BitStationError: 500,
 }
-ANYWHERE: frozenset[type[BitStationError]] = frozenset({BitStationError, NotFound, UsageError})
+ANYWHERE: frozenset[type[BitStationError]] = frozenset(
+    {BitStationError, NotFound, PermissionRefused, StoreCorrupt, StoreError, UsageError}
+)
 """Errors that any request may meet."""
 
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 423: {"Retry-After": "1"}}

@@ -1,0 +1,47 @@
+"""Whether the volume can take what is planned: asked before the first byte."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from bitstation import host
+from bitstation.core.scopes import TEMPORARY_SUFFIX
+from bitstation.errors import DiskFull, VolumeUnfit
+from bitstation.storage.faults import free_bytes
+from bitstation.worker.run import Run
+
+# Room for folders, the journal and the ledger beside the files themselves.
+_MARGIN_BYTES = 4 * 1024 * 1024
+
+
+def check_space(run: Run, needed_bytes: int) -> None:
+    """Refuse what the volume has no room for. Raises DiskFull."""
+    needed, free = needed_bytes + _MARGIN_BYTES, free_bytes(run.tree.path)
+    if needed > free:
+        raise DiskFull(path=str(run.tree.path), needed_bytes=needed, free_bytes=free)
+
+
+def can_share(run: Run) -> bool:
+    """Say whether one content may stand under two names on the tool's volume."""
+    probe = run.tree.control / "probe"
+    run.disk.remove(probe)
+    try:
+        run.disk.link(run.tree.lock, probe)
+    except OSError:
+        return False
+    run.disk.remove(probe)
+    return True
+
+
+def check_paths(folder: Path, paths: Iterable[str]) -> None:
+    """Refuse paths that are too long for the volume below ``folder``. Raises VolumeUnfit."""
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    longest, longest_name = host.path_limit(existing)
+    prefix = len(str(folder).encode()) + 1 + len(TEMPORARY_SUFFIX)
+    for path in paths:
+        encoded = path.encode()
+        if prefix + len(encoded) > longest:
+            raise VolumeUnfit(path=path, detail=f"its path is longer than {longest} bytes here")
+        if max(map(len, encoded.split(b"/"))) > longest_name:
+            raise VolumeUnfit(path=path, detail=f"a name is longer than {longest_name} bytes here")
