@@ -75,6 +75,29 @@ def file_system(folder: Path) -> str:
     return found[1]
 
 
+class Load:
+    """How busy the machine was with what is not ours: figures taken in company say little."""
+
+    def __init__(self) -> None:
+        self._began = self._look()
+
+    def others(self) -> str:
+        """Share of all cores that other processes and the kernel itself took since the start."""
+        total, busy, ours = (
+            now - then for now, then in zip(self._look(), self._began, strict=True)
+        )
+        return f"others took {max(0.0, busy - ours) / total:.0%} of the processor time"
+
+    @staticmethod
+    def _look() -> tuple[float, float, float]:
+        """Processor seconds there were, were used, and were used by us and our children."""
+        fields = [int(field) for field in Path("/proc/stat").read_text().split("\n")[0].split()[1:]]
+        tick = os.sysconf("SC_CLK_TCK")
+        idle = fields[3] + fields[4]
+        ours = sum(os.times()[:4])
+        return sum(fields[:8]) / tick, (sum(fields[:8]) - idle) / tick, ours
+
+
 def _hash_speed() -> float:
     block = os.urandom(64 * 1024 * 1024)
     began_s = time.perf_counter()

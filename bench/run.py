@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import shutil
 import sys
 import tempfile
@@ -30,9 +31,15 @@ def main() -> int:
     base = args.work or HERE.parent / "build"
     base.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=base))
+    # Bytecode is kept, as that of an installed package is; here, so that the checkout stays clean.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
     try:
+        workshop.Workshop(folder / "warm-up", quick=True, rounds=1, big_bytes=0).warm_up()
+        load = report.Load()
         rows, failed = measured(args, folder)
-        machine = report.machine(folder)
+        others = load.others()
+        machine = f"{report.machine(folder)}; {others}"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(f"\n{machine}\n\n{report.table(rows)}")

@@ -42,6 +42,14 @@ class Workshop:
         environment = {"BITSTATION_CACHE_DIR": str(self.cache), "BITSTATION_LANG": "en"}
         return timing.measure([*BITSTATION, *words], environment)
 
+    def warm_up(self) -> None:
+        """Run what will be measured once, so that Python keeps the bytecode of all it imports."""
+        tool = write_tool(self.folder / TOOL_ID, "1.0.0")
+        with self.hq() as hq:
+            hq.publish(tool)
+            self.bitstation("update", TOOL_ID, "--hq", hq.url, "--root", self.folder / "root")
+        self.bitstation("status", "--root", self.folder / "root")
+
     @contextmanager
     def hq(self) -> Iterator[Hq]:
         """An HQ that answers on loopback, as the process it is for users."""

@@ -162,7 +162,7 @@ def local_bytes(header: bytes) -> int:
     """Length of a local header with its name and extra field, from its first LOCAL.size bytes."""
     if len(header) < LOCAL.size or header[:4] != LOCAL_SIGNATURE:
         raise ZipFault("a local header is not where the central directory says")
-    fields = LOCAL.unpack(header)
+    fields = LOCAL.unpack(header[: LOCAL.size])
     return LOCAL.size + int(fields[9]) + int(fields[10])
 
 

@@ -29,6 +29,9 @@ class Step(enum.StrEnum):
     """Every file is verified and synced; staging moves into releases, then the pointer."""
     COLLECTING = "collecting"
     """The pointer names the new release; what is no longer needed is being removed."""
+    IN_PLACE = "in-place"
+    """Files of releases in place are being mended or removed one by one: nothing to finish, but
+    a kill may have un-proved a file."""
 
 
 class Recovery(enum.StrEnum):
@@ -41,7 +44,7 @@ class Recovery(enum.StrEnum):
     """Roll forward: the content is proved and durable, only names remain to be moved."""
     FINISH_COLLECTION = "finish-collection"
     DROP_JOURNAL = "drop-journal"
-    """The journal names work whose files are gone: the earlier release stays."""
+    """The journal names work of which nothing is left to finish: what is active stays."""
 
 
 class LeftoverFacts(msgspec.Struct, frozen=True):
@@ -61,6 +64,8 @@ def decide_recovery(facts: LeftoverFacts) -> Recovery:
     """What the next run does first. Total: every combination of facts has an answer."""
     if facts.step is None:
         return Recovery.NOTHING
+    if facts.step is Step.IN_PLACE:
+        return Recovery.DROP_JOURNAL
     if facts.pointer_version == facts.journal_version or facts.step is Step.COLLECTING:
         return Recovery.FINISH_COLLECTION
     if facts.step is Step.STAGING:

@@ -45,6 +45,8 @@ class UpdateStats(msgspec.Struct):
         """Fold one event in."""
         match event:
             case events.RunStarted():
+                # What recovery did before it belongs to an earlier run.
+                self._begin_anew()
                 self.tool_id, self.from_version = event.tool_id, event.from_version
                 self.to_version, self.manifest_hash = event.to_version, event.manifest_hash
             case events.BodyReceived():
@@ -63,6 +65,11 @@ class UpdateStats(msgspec.Struct):
                 self.files_set_aside += event.set_aside
             case events.RunFinished():
                 self.outcome, self.seconds = event.outcome, event.seconds
+
+    def _begin_anew(self) -> None:
+        fresh = UpdateStats()
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(fresh, name))
 
     def _place(self, event: events.EntryPlaced) -> None:
         self.bytes_total += event.size_bytes

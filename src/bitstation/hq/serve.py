@@ -18,7 +18,6 @@ from bitstation.errors import UsageError
 from bitstation.hq.api.app import build_app
 from bitstation.hq.headquarters import Headquarters
 
-DEFAULT_LISTEN = "127.0.0.1:8765"
 # Longer than a publisher takes between two requests: a POST on a closed connection is an error.
 _KEEP_ALIVE_S = 120
 _GRACE_S = 10

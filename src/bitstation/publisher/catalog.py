@@ -16,10 +16,9 @@ from bitstation.core.catalog import (
 from bitstation.core.manifest import Manifest
 from bitstation.core.names import is_older
 from bitstation.core.toolfile import ToolFile
-from bitstation.publisher.package import Asset
+from bitstation.publisher.package import Asset, proved_assets
 from bitstation.storage.durable import Disk
 from bitstation.storage.ledger import Ledger
-from bitstation.storage.proving import prove_files
 
 
 def load_catalog(out: Path) -> Catalog | None:
@@ -85,11 +84,10 @@ def write_checksums(out: Path, disk: Disk, ledger: Ledger) -> None:
 
     Cost: only files that the ledger does not prove are read. Raises OSError, FileChanged.
     """
-    names = sorted(
-        entry.name
-        for entry in out.iterdir()
-        if is_asset_name(entry.name) or entry.name == CATALOG_NAME
-    )
-    proofs = prove_files([out / name for name in names], ledger)
-    lines = [f"{proof.digest}  {name}\n" for name, proof in zip(names, proofs, strict=True)]
+    paths = [
+        path
+        for path in sorted(out.iterdir())
+        if is_asset_name(path.name) or path.name == CATALOG_NAME
+    ]
+    lines = [f"{file.sha256}  {file.name}\n" for file in proved_assets(paths, ledger)]
     disk.write_file(out / CHECKSUMS_NAME, "".join(lines).encode())

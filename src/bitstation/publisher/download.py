@@ -7,12 +7,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from bitstation import host
 from bitstation.core.digest import Digest
 from bitstation.errors import DigestMismatch, NotFound, SourceBroken, SourceError
 from bitstation.publisher.lock import LockedModel
 from bitstation.storage.durable import Disk
-from bitstation.storage.hashing import OnBytes, Stop, hash_file
+from bitstation.storage.hashing import OnBytes, Stop
+from bitstation.storage.ledger import Ledger
+from bitstation.storage.proving import prove_files
 from bitstation.transport.http import HttpClient, Stream
 
 _BLOCK_BYTES = 1024 * 1024
@@ -35,12 +36,20 @@ class Download:
     """
 
     def __init__(
-        self, model: LockedModel, part: Path, disk: Disk, *, on_bytes: OnBytes, stop: Stop
+        self,
+        model: LockedModel,
+        part: Path,
+        ledger: Ledger,
+        disk: Disk,
+        *,
+        on_bytes: OnBytes,
+        stop: Stop,
     ) -> None:
         self.received_bytes = 0
         self._model = model
         self._part = part
         self._origin = part.with_suffix(".from")
+        self._ledger = ledger
         self._disk = disk
         self._on_bytes = on_bytes
         self._stop = stop
@@ -51,18 +60,18 @@ class Download:
         """What there is still to receive."""
         return self._model.size - self._have()
 
-    def run(self) -> host.StatFacts:
-        """Complete ``part`` and prove it; gives the facts it was proved with.
+    def run(self) -> None:
+        """Complete ``part`` and prove it; the ledger then holds the proof.
 
         Raises SourceError, DigestMismatch (then nothing is kept), UpdateCancelled, OSError.
         """
         try:
             is_resumed = self._have() > 0
-            facts, actual = self._completed()
+            actual = self._completed()
             if actual != self._model.sha256 and is_resumed:
                 # Without a validator the beginning may have been of an earlier file there.
                 self.drop()
-                facts, actual = self._completed()
+                actual = self._completed()
         finally:
             self._client.close()
         if actual != self._model.sha256:
@@ -73,15 +82,14 @@ class Download:
                 expected=self._model.sha256,
                 actual=actual,
             )
-        return facts
 
     def drop(self) -> None:
         """Remove what was kept for going on later."""
         self._disk.remove(self._part)
         self._disk.remove(self._origin)
 
-    def _completed(self) -> tuple[host.StatFacts, Digest]:
-        """Receive what is missing; facts and digest of the whole."""
+    def _completed(self) -> Digest | None:
+        """Receive what is missing; the digest of the whole."""
         failures = 0
         while not self._part.exists() or self._have() < self._model.size:
             before = self._have()
@@ -92,7 +100,7 @@ class Download:
                 if not error.retryable or failures >= _ATTEMPTS:
                     raise
                 self._stop.wait(_FIRST_PAUSE_S * 2 ** (failures - 1))
-        return hash_file(self._part, stop=self._stop)
+        return prove_files([self._part], self._ledger, stop=self._stop)[0].digest
 
     def _have(self) -> int:
         """Bytes that we hold of this very file; others are dropped."""

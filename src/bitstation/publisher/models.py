@@ -79,14 +79,14 @@ def _fetch(
     on_bytes = progress("fetch", model.path, model.size)
     with locked(f"model-{model.sha256}"):
         part = begun / f"{model.sha256}.part"
-        download = Download(model, part, disk, on_bytes=on_bytes, stop=stop)
+        download = Download(model, part, ledger, disk, on_bytes=on_bytes, stop=stop)
         if free_bytes(begun) < download.missing_bytes:
             raise DiskFull(
                 path=str(begun),
                 needed_bytes=download.missing_bytes,
                 free_bytes=free_bytes(begun),
             )
-        ledger.record([(download.run(), model.sha256)])
+        download.run()
         _place(part, target, model, disk, ledger)
         download.drop()
     return download.received_bytes

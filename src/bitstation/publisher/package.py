@@ -12,7 +12,7 @@ from bitstation.core.assets import frontend_name, package_name
 from bitstation.core.digest import Digest
 from bitstation.core.manifest import Manifest
 from bitstation.core.scopes import MANIFEST_NAME
-from bitstation.errors import UsageError
+from bitstation.errors import FileChanged, UsageError
 from bitstation.publisher.validate import CheckedTool
 from bitstation.publisher.zip_writer import ZipWriter
 from bitstation.storage.durable import Disk
@@ -121,16 +121,23 @@ class PackageWriter:
         return self._asset(name, files)
 
     def _asset(self, name: str, paths: Sequence[Path]) -> Asset:
-        proofs = prove_files(paths, self._ledger, stop=self._stop)
-        files = [
-            AssetFile(path.name, proof.facts.size, proof.digest)
-            for path, proof in zip(paths, proofs, strict=True)
-            if proof.facts is not None and proof.digest is not None
-        ]
+        files = proved_assets(paths, self._ledger, self._stop)
         if len(files) == 1:
             return Asset(name, files[0].sha256, tuple(files))
         sizes = [(path, file.size) for path, file in zip(paths, files, strict=True)]
         return Asset(name, _digest_of_parts(sizes), tuple(files))
+
+
+def proved_assets(
+    paths: Sequence[Path], ledger: Ledger, stop: Stop | None = None
+) -> list[AssetFile]:
+    """Size and digest of files that nobody writes any more. Raises FileChanged."""
+    files = []
+    for path, proof in zip(paths, prove_files(paths, ledger, stop=stop), strict=True):
+        if proof.facts is None or proof.digest is None:
+            raise FileChanged(path=str(path))
+        files.append(AssetFile(path.name, proof.facts.size, proof.digest))
+    return files
 
 
 def _digest_of_parts(parts: Sequence[tuple[Path, int]]) -> Digest:

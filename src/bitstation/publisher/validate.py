@@ -50,7 +50,7 @@ def check_tools(
 ) -> list[CheckedTool]:
     """Check tool folders, alone and against each other.
 
-    Raises FileChanged, StoreError, UpdateCancelled. Cost: a stat a file, one read of each file
+    Raises StoreError, UpdateCancelled. Cost: a stat a file, one read of each file
     that the ledger does not prove, and the first 64 KiB of each text file.
     """
     checked = [_checked(folder, ledger, progress, stop) for folder in folders]
@@ -86,7 +86,7 @@ def _checked(folder: Path, ledger: Ledger, progress: Progress, stop: Stop | None
         files = [found.file for found in inventory.files]
         proofs = prove_shown(files, ledger, inventory.root.name, progress, stop)
     faults += [
-        f"{path!r} vanished while it was checked"
+        f"{path!r} vanished or changed while it was read"
         for path, proof in zip(inventory.paths, proofs, strict=True)
         if proof.digest is None
     ]

@@ -22,7 +22,7 @@ MAX_JOURNAL_BYTES = 64 * 1024 * 1024
 
 
 class Begin(msgspec.Struct, frozen=True, tag="begin"):
-    """First record: which release is being put in place of which."""
+    """First record: which release is being put in place of which, by which command."""
 
     run_id: str
     version: str
@@ -30,6 +30,7 @@ class Begin(msgspec.Struct, frozen=True, tag="begin"):
     from_version: str | None
     keep: int = DEFAULT_KEPT
     """Releases to keep beside it, as the interrupted run was told."""
+    command: str = "update"
 
 
 class SegmentDone(msgspec.Struct, frozen=True, tag="done"):
@@ -69,14 +70,16 @@ class Journal:
         self._file: BinaryIO | None = None
         self._lock = Lock()
 
-    def begin(self, record: Begin, done: Iterable[SegmentDone] = ()) -> None:
+    def begin(
+        self, record: Begin, done: Iterable[SegmentDone] = (), step: Step = Step.STAGING
+    ) -> None:
         """Start a journal in place of any earlier one. Durable on return.
 
         A resumed run starts one too, with what is ``done``: records that were added after a torn
         line would never be read.
         """
         self.close()
-        records: tuple[Record, ...] = (record, StepBegun(Step.STAGING), *done)
+        records: tuple[Record, ...] = (record, StepBegun(step), *done)
         self._disk.write_file(self._path, b"".join(_line(each) for each in records))
 
     def append(self, record: Record, *, durable: bool = False) -> None:

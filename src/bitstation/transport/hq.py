@@ -26,6 +26,7 @@ from bitstation.errors import (
     PublishRefused,
     SourceBroken,
     SourceError,
+    StoreLocked,
     TokenRefused,
     UsageError,
 )
@@ -169,6 +170,8 @@ class HqClient:
         except msgspec.MsgspecError:
             problem = Problem("about:blank", "", answer.status, "")
         detail = problem.detail or problem.title or f"HTTP {answer.status}"
+        if problem.code == StoreLocked.code:
+            return StoreLocked(path=self.name, holder=detail)
         if answer.status in (401, 403):
             return TokenRefused(source=self.name, detail=detail)
         if answer.status == 404:

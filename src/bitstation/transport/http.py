@@ -146,8 +146,9 @@ class HttpClient:
                 return self._exchange(connection, method, target, body, headers, parts)
             except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
                 # An idle connection may have been closed by the other side at any time; a fresh
-                # one that fails is a real failure. Only requests without effects are sent again.
-                if not reused or method not in ("GET", "HEAD"):
+                # one that fails is a real failure. Every request of ours may be sent twice: HQ's
+                # answers to PUT and POST are the same the second time.
+                if not reused:
                     raise
             return self._exchange(_connect(parts), method, target, body, headers, parts)
         except (OSError, http.client.HTTPException) as error:

@@ -13,7 +13,7 @@ from bitstation.core.events import PhaseChanged, PlanReady
 from bitstation.core.manifest import Entry, Manifest
 from bitstation.core.plan import Plan, plan_update
 from bitstation.storage.reuse import LINK_FROM_BYTES, Reuse, move_file
-from bitstation.storage.tree import files_below
+from bitstation.storage.tree import CONTROL_NAME, files_below
 from bitstation.transport.source import Source
 from bitstation.worker.aside import set_aside
 from bitstation.worker.assemble import Assembly
@@ -87,7 +87,11 @@ class Mending:
         assembly.settle()
 
     def place(self) -> None:
-        """Move the good copies over the damaged files, and mend every name that shared those."""
+        """Move the good copies over the damaged files, and mend every name that shared those.
+
+        Crash: the name in this release goes last, so that a later repair still meets the damage
+        and finds what shares it.
+        """
         run = self._run
         run.emit(PhaseChanged, phase="mend", total_files=len(self._damaged))
         names = names_of(run, {entry.sha256 for entry in self._damaged})
@@ -98,9 +102,9 @@ class Mending:
             self._clear_way(entry.path)
             run.disk.make_dir(target.parent)
             parents.add(target.parent)
-            move_file(self._staging / entry.path, target, run.disk, run.ledger)
             for other in sharing:
-                self._mend_shared(entry, target, other)
+                self._mend_shared(entry, other)
+            move_file(self._staging / entry.path, target, run.disk, run.ledger)
         run.disk.sync_dirs(parents, self._folder)
         discard_tree(run, self._staging)
 
@@ -123,10 +127,13 @@ class Mending:
     def _set_aside(self, paths: list[str]) -> None:
         set_aside(self._run, self._manifest.tool_version, self._folder, paths)
 
-    def _mend_shared(self, entry: Entry, good: Path, other: Path) -> None:
-        run, temporary = self._run, self._staging / "shared"
-        reuse = Reuse(run.disk, run.ledger, run.stop)
-        reuse.place(good, temporary, entry.sha256, executable=entry.executable)
+    def _mend_shared(self, entry: Entry, other: Path) -> None:
+        # A name that no path of a release can have.
+        run, temporary = self._run, self._staging / CONTROL_NAME
+        good, reuse = self._staging / entry.path, Reuse(run.disk, run.ledger, run.stop)
+        how = reuse.place(good, temporary, entry.sha256, executable=entry.executable)
+        if how != "linked":
+            run.disk.sync_path(temporary)
         move_file(temporary, other, run.disk, run.ledger)
         run.disk.sync_dir(other.parent)
 

@@ -5,13 +5,16 @@ Crash: recovery may be killed like anything else; the next run recovers again.
 
 from __future__ import annotations
 
-from bitstation.core.lifecycle import LeftoverFacts, Recovery, decide_recovery
+import contextlib
+from collections.abc import Iterator
+
+from bitstation.core.lifecycle import LeftoverFacts, Recovery, Step, decide_recovery
 from bitstation.core.manifest import Manifest
 from bitstation.core.scopes import MANIFEST_NAME
-from bitstation.storage.journal import read_journal
+from bitstation.storage.journal import Begin, read_journal
 from bitstation.storage.tree import ToolTree
 from bitstation.worker.activate import move_into_place, point_to
-from bitstation.worker.collect import collect
+from bitstation.worker.collect import clear_leftovers, collect
 from bitstation.worker.history import append_recovered
 from bitstation.worker.inventory import is_proved, prove_entries
 from bitstation.worker.run import Run
@@ -28,14 +31,34 @@ def recover(run: Run) -> Recovery:
     _prove_active(run)
     if decision is Recovery.FINISH_ACTIVATION:
         _finish_activation(run, journal.begin.version)
-    if tree.current_version() == journal.begin.version:
+    if tree.current_version() == journal.begin.version and journal.begin.command == "update":
         append_recovered(run, journal.begin)
     if decision in (Recovery.FINISH_ACTIVATION, Recovery.FINISH_COLLECTION):
         collect(run, previous=journal.begin.from_version, keep=journal.begin.keep)
+    if decision is Recovery.DROP_JOURNAL:
+        clear_leftovers(run)
     if decision is not Recovery.KEEP_STAGING:
         run.disk.remove(tree.plan)
         run.journal.drop()
     return decision
+
+
+@contextlib.contextmanager
+def in_place(run: Run, command: str) -> Iterator[None]:
+    """Journal work on releases in place, so that a kill in the midst of it is recovered from.
+
+    An interrupted update keeps its own journal, which does as well.
+    """
+    version = run.tree.current_version() or ""
+    is_begun = read_journal(run.tree.journal).begin is not None
+    if not is_begun:
+        manifest = run.tree.manifest(version) if version else None
+        digest = manifest.manifest_hash if manifest else ""
+        begin = Begin(run.emitter.run_id, version, digest, None, command=command)
+        run.journal.begin(begin, step=Step.IN_PLACE)
+    yield
+    if not is_begun:
+        run.journal.drop()
 
 
 def leftovers(tree: ToolTree) -> LeftoverFacts:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from bitstation.core.lifecycle import Step
 from bitstation.core.retention import DEFAULT_KEPT, decide_retired
 from bitstation.errors import NoInstallation
-from bitstation.storage.journal import Begin, StepBegun
 from bitstation.storage.tree import ToolTree
 from bitstation.worker.collect import clear_leftovers, collect, retire
 from bitstation.worker.history import previous_version
-from bitstation.worker.recover import recover
+from bitstation.worker.recover import in_place, recover
 from bitstation.worker.run import Run
 
 
@@ -21,23 +19,11 @@ def collect_garbage(run: Run) -> None:
     """
     recover(run)
     tree = run.tree
-    version = tree.current_version()
-    manifest = tree.manifest(version) if version else None
-    if manifest is not None:
-        # So that a kill in the midst of it is recovered from like one in the midst of an update.
-        previous = previous_version(tree)
-        begin = Begin(
-            run.emitter.run_id,
-            manifest.tool_version,
-            manifest.manifest_hash,
-            previous,
-            run.options.keep,
-        )
-        run.journal.begin(begin)
-        run.journal.append(StepBegun(Step.COLLECTING))
-        faults = collect(run, previous)
-    else:
-        faults = clear_leftovers(run)
+    with in_place(run, "gc"):
+        if tree.current_version() is not None:
+            faults = collect(run, previous_version(tree))
+        else:
+            faults = clear_leftovers(run)
     run.disk.remove(tree.plan)
     run.journal.drop()
     if faults:
@@ -68,12 +54,13 @@ def uninstall(run: Run) -> None:
     recover(run)
     if not tree.releases.is_dir():
         raise NoInstallation(tool_id=tree.tool_id, root=str(run.root.path))
-    run.disk.remove(tree.pointer)
-    run.disk.sync_dir(tree.path)
-    faults = []
-    for version in tree.release_folders():
-        faults += retire(run, version, asks=False)
-    faults += clear_leftovers(run)
+    with in_place(run, "uninstall"):
+        run.disk.remove(tree.pointer)
+        run.disk.sync_dir(tree.path)
+        faults = []
+        for version in tree.release_folders():
+            faults += retire(run, version, asks=False)
+        faults += clear_leftovers(run)
     if faults:
         raise faults[0]
     for path in (tree.history, tree.plan, tree.journal):

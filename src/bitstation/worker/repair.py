@@ -1,16 +1,17 @@
-"""Mend the active release, also when the pointer itself was lost."""
+"""Mend the active release, also when the pointer or its manifest was lost."""
 
 from __future__ import annotations
 
 from bitstation.core.events import PhaseChanged, RunStarted
 from bitstation.core.stats import UpdateStats
 from bitstation.errors import BitStationError, NoInstallation
+from bitstation.storage.faults import disk_errors
 from bitstation.transport.source import Source
 from bitstation.worker.activate import point_to
 from bitstation.worker.history import append_history, read_history
 from bitstation.worker.recover import recover
 from bitstation.worker.run import Run
-from bitstation.worker.update import end, finish, make_whole, update
+from bitstation.worker.update import end, make_whole, update
 
 
 def repair(run: Run, source: Source, *, deep: bool = False) -> UpdateStats:
@@ -37,22 +38,25 @@ def repair(run: Run, source: Source, *, deep: bool = False) -> UpdateStats:
     )
     run.emit(PhaseChanged, phase="diff")
     try:
-        changed = make_whole(run, manifest, source, deep=deep)
+        with disk_errors(tree.path):
+            changed = make_whole(run, manifest, source, deep=deep)
+            if tree.current_version() is None:
+                point_to(run, manifest, deleted_files=0)
+                changed = True
+            if changed:
+                append_history(run, "repair")
     except BitStationError as error:
         end(run, error.code)
         raise
-    if tree.current_version() is None:
-        point_to(run, manifest, deleted_files=0)
-        changed = True
-    if changed:
-        append_history(run, "repair")
-    finish(run, "done" if changed else "nothing-to-do")
+    end(run, "done" if changed else "nothing-to-do")
     return run.stats
 
 
 def _lost_version(run: Run) -> str | None:
-    kept = run.tree.kept_versions()
+    """Version that was active when the pointer was lost, complete or not."""
+    folders = run.tree.release_folders()
     for record in reversed(read_history(run.tree)):
-        if record.to_version in kept:
+        if record.to_version in folders:
             return record.to_version
-    return kept[0] if kept else None
+    kept = run.tree.kept_versions()
+    return next(iter((*kept, *folders)), None)

@@ -7,13 +7,14 @@ from bitstation.core.events import EntryPlaced, RunStarted
 from bitstation.core.manifest import Manifest
 from bitstation.core.stats import UpdateStats
 from bitstation.errors import BitStationError, NoInstallation, NoSuchRelease, ReleaseDamaged
+from bitstation.storage.faults import disk_errors
 from bitstation.storage.tree import ToolTree
 from bitstation.worker.activate import point_to
 from bitstation.worker.carry import carry
 from bitstation.worker.history import append_history, previous_version
 from bitstation.worker.recover import recover
 from bitstation.worker.run import Run
-from bitstation.worker.update import current_manifest, end, finish
+from bitstation.worker.update import current_manifest, end
 from bitstation.worker.verify import verify_folder
 
 
@@ -35,14 +36,15 @@ def rollback(run: Run, version: str | None = None) -> UpdateStats:
         manifest_hash=target.manifest_hash,
     )
     try:
-        _prove(run, target)
+        with disk_errors(tree.path):
+            _prove(run, target)
+            carry(run, base, tree.release(target.tool_version), target)
+            point_to(run, target, len(deleted_paths(base, target)))
+            append_history(run, "rollback")
     except BitStationError as error:
         end(run, error.code)
         raise
-    carry(run, base, tree.release(target.tool_version), target)
-    point_to(run, target, len(deleted_paths(base, target)))
-    append_history(run, "rollback")
-    finish(run, "done")
+    end(run, "done")
     return run.stats
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
+
 import msgspec
 
 from bitstation import host
 from bitstation.core.eligibility import Eligibility, InstalledFacts, Reason, decide_eligibility
 from bitstation.core.lifecycle import ToolState, decide_state
-from bitstation.core.manifest import Manifest
+from bitstation.core.manifest import Entry, Manifest
+from bitstation.errors import StoreError
 from bitstation.storage.ledger import Ledger
 from bitstation.storage.proving import prove_files
-from bitstation.storage.tree import ToolsRoot, ToolTree
+from bitstation.storage.tree import PlainPaths, ToolsRoot, ToolTree
 from bitstation.worker.history import read_history
 from bitstation.worker.recover import leftovers
 
@@ -54,18 +58,36 @@ def tool_status(
 
 
 def _visibly_damaged(tree: ToolTree, manifest: Manifest, ledger: Ledger | None) -> tuple[str, ...]:
-    folder = tree.release(manifest.tool_version)
-    damaged = []
-    for entry in manifest.entries:
+    """Entries that are absent, of another size, or changed since their proof."""
+    look = _Look(tree.release(manifest.tool_version), ledger)
+    off = [entry for entry in manifest.entries if look.is_off(entry)]
+    if off and ledger is not None:
+        # A run beside us may be between its own change of a stamp and the record of it.
+        with contextlib.suppress(StoreError), ledger.locked():
+            off = [entry for entry in off if look.is_off(entry)]
+    return tuple(entry.path for entry in off)
+
+
+class _Look:
+    """Looks at files of a release without reading them."""
+
+    def __init__(self, folder: Path, ledger: Ledger | None) -> None:
+        self._folder = folder
+        self._plain = PlainPaths(folder)
+        self._ledger = ledger
+
+    def is_off(self, entry: Entry) -> bool:
+        """Say whether a file is certainly, or since its proof possibly, not what it should be."""
         try:
-            facts = host.stat_facts(folder / entry.path)
+            facts = host.stat_facts(self._folder / entry.path)
         except OSError:
-            damaged.append(entry.path)
-            continue
-        changed = ledger is not None and ledger.contradicts(facts)
-        if not facts.is_file or facts.size != entry.size or changed:
-            damaged.append(entry.path)
-    return tuple(damaged)
+            return True
+        if entry.path not in self._plain or not facts.is_file or facts.size != entry.size:
+            return True
+        if self._ledger is None:
+            return False
+        digest = self._ledger.proof(facts)
+        return self._ledger.contradicts(facts) if digest is None else digest != entry.sha256
 
 
 def installed_facts(tree: ToolTree, ledger: Ledger) -> InstalledFacts | None:
@@ -78,21 +100,18 @@ def installed_facts(tree: ToolTree, ledger: Ledger) -> InstalledFacts | None:
     manifest = tree.manifest(version) if version else None
     if manifest is None:
         return None
+    off = set(_visibly_damaged(tree, manifest, ledger))
+    asked = [entry for entry in manifest.entries if entry.path not in off]
     folder = tree.release(manifest.tool_version)
-    entries = {folder / entry.path: entry for entry in manifest.entries}
-    changed = {path for path in entries if _is_changed(path, ledger)}
-    asked = [path for path in entries if path not in changed]
-    proofs = zip(asked, prove_files(asked, ledger), strict=True)
-    wrong = [path for path, proof in proofs if proof.digest != entries[path].sha256]
-    unproved = sorted(entries[path].path for path in (*changed, *wrong))
-    return InstalledFacts(manifest.tool_version, manifest.manifest_hash, tuple(unproved))
-
-
-def _is_changed(path: object, ledger: Ledger) -> bool:
-    try:
-        return ledger.contradicts(host.stat_facts(path))  # type: ignore[arg-type]
-    except OSError:
-        return True
+    proofs = prove_files([folder / entry.path for entry in asked], ledger)
+    wrong = [
+        entry.path
+        for entry, proof in zip(asked, proofs, strict=True)
+        if proof.digest != entry.sha256
+    ]
+    return InstalledFacts(
+        manifest.tool_version, manifest.manifest_hash, tuple(sorted([*off, *wrong]))
+    )
 
 
 def network_eligibility(
@@ -102,7 +121,7 @@ def network_eligibility(
     tree = root.tool(tool_id)
     if not tree.releases.is_dir():
         return Eligibility.NO_INSTALLATION, (Reason.NOT_INSTALLED,)
-    ledger = Ledger(root.ledger)
+    ledger = Ledger.for_looking(root.ledger)
     try:
         facts = installed_facts(tree, ledger)
     finally:

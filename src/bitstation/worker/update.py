@@ -16,24 +16,26 @@ from bitstation.core.events import (
 )
 from bitstation.core.manifest import Manifest
 from bitstation.core.names import is_older
+from bitstation.core.scopes import MANIFEST_NAME
 from bitstation.core.stats import UpdateStats
 from bitstation.errors import (
     BitStationError,
     DowngradeRefused,
     IntegrityError,
+    ManifestError,
     ReleaseConflict,
-    StoreError,
 )
 from bitstation.storage.faults import disk_errors
-from bitstation.storage.journal import read_journal
+from bitstation.storage.journal import Begin, read_journal
 from bitstation.transport.source import Resolved, Source
 from bitstation.trust.authorize import authorize
 from bitstation.worker.activate import activate, point_to
 from bitstation.worker.carry import carry
-from bitstation.worker.collect import collect
-from bitstation.worker.history import append_history
+from bitstation.worker.collect import collect, headless, retire
+from bitstation.worker.discard import discard_tree
+from bitstation.worker.history import append_history, known_hash
 from bitstation.worker.mend import mend
-from bitstation.worker.recover import recover
+from bitstation.worker.recover import in_place, recover
 from bitstation.worker.run import Run
 from bitstation.worker.stage import stage
 from bitstation.worker.verify import (
@@ -75,12 +77,14 @@ def update(
         with disk_errors(run.tree.path):
             _check_allowed(run, base, target)
             run.emit(PhaseChanged, phase="diff")
-            _install(run, base, target, source)
+            try:
+                _install(run, base, target, source)
+            except (IntegrityError, ManifestError):
+                # Anything else can succeed later, and goes on from what is staged.
+                _discard(run)
+                raise
     except BitStationError as error:
         end(run, error.code)
-        # What can succeed later keeps its staging; anything else leaves nothing half-done.
-        if not (error.retryable or isinstance(error, StoreError)):
-            _discard(run)
         raise
     return run.stats
 
@@ -93,16 +97,39 @@ def _install(run: Run, base: Manifest | None, target: Resolved, source: Source) 
             append_history(run, "repair")
         finish(run, "done" if changed else "nothing-to-do")
         return
+    if _has_lost_its_manifest(run, manifest):
+        run.disk.write_file(
+            tree.release(manifest.tool_version) / MANIFEST_NAME, target.manifest_bytes
+        )
     if tree.manifest(manifest.tool_version) is not None:
         make_whole(run, manifest, source)
-        carry(run, base, tree.release(manifest.tool_version), manifest)
-        point_to(run, manifest, len(deleted_paths(base, manifest)))
+        _return_to(run, base, manifest)
     else:
+        for version in headless(run):
+            retire(run, version)
         stage(run, base, target, source)
         activate(run, manifest, len(deleted_paths(base, manifest)))
     append_history(run, "update")
     collect(run, previous=base.tool_version if base else None)
     finish(run, "done")
+
+
+def _has_lost_its_manifest(run: Run, target: Manifest) -> bool:
+    """Say whether the target is the active release, but that its manifest cannot be read."""
+    tree, version = run.tree, target.tool_version
+    is_active = tree.current_version() in (version, None)
+    return is_active and version in tree.release_folders() and tree.manifest(version) is None
+
+
+def _return_to(run: Run, base: Manifest | None, target: Manifest) -> None:
+    """Make a whole release that is in place already the current one."""
+    version = target.tool_version
+    before = base.tool_version if base else None
+    carry(run, base, run.tree.release(version), target)
+    run.journal.begin(
+        Begin(run.emitter.run_id, version, target.manifest_hash, before, run.options.keep)
+    )
+    point_to(run, target, len(deleted_paths(base, target)))
 
 
 def make_whole(run: Run, manifest: Manifest, source: Source, *, deep: bool = False) -> bool:
@@ -117,35 +144,34 @@ def make_whole(run: Run, manifest: Manifest, source: Source, *, deep: bool = Fal
         if entry.path not in mended:
             run.emit(EntryPlaced, path=entry.path, size_bytes=entry.size, how="kept")
     if damaged:
-        mend(run, folder, manifest, damaged, source)
+        with in_place(run, "repair"):
+            mend(run, folder, manifest, damaged, source)
         require_whole(verify_entries(run, folder, verdict.damaged), manifest)
     return bool(damaged)
 
 
 def _check_allowed(run: Run, base: Manifest | None, target: Resolved) -> None:
     """Raises DowngradeRefused, ReleaseConflict."""
-    manifest = target.manifest
+    manifest, version = target.manifest, target.manifest.tool_version
     authorize(manifest, target.manifest_bytes)
-    run.emit(UnsignedAllowed, version=manifest.tool_version)
+    run.emit(UnsignedAllowed, version=version)
     if target.legacy:
         run.emit(GuardLowered, switch="--legacy", detail=manifest.manifest_hash)
-    known = run.tree.manifest(manifest.tool_version)
-    if known is not None and known.manifest_hash != manifest.manifest_hash:
+    known = run.tree.manifest(version)
+    known_digest = known.manifest_hash if known else known_hash(run.tree, version)
+    if known_digest not in (None, manifest.manifest_hash):
         raise ReleaseConflict(
             tool_id=manifest.tool_id,
-            version=manifest.tool_version,
-            known=known.manifest_hash,
+            version=version,
+            known=known_digest,
             offered=manifest.manifest_hash,
         )
-    if base is None or not is_older(manifest.tool_version, base.tool_version) or target.required:
+    installed = base.tool_version if base else run.tree.current_version()
+    if installed is None or not is_older(version, installed) or target.required:
         return
     if not run.options.allow_downgrade:
-        raise DowngradeRefused(
-            tool_id=manifest.tool_id,
-            version=manifest.tool_version,
-            installed=base.tool_version,
-        )
-    run.emit(GuardLowered, switch="--allow-downgrade", detail=base.tool_version)
+        raise DowngradeRefused(tool_id=manifest.tool_id, version=version, installed=installed)
+    run.emit(GuardLowered, switch="--allow-downgrade", detail=installed)
 
 
 def current_manifest(run: Run) -> Manifest | None:
@@ -155,9 +181,8 @@ def current_manifest(run: Run) -> Manifest | None:
 
 
 def finish(run: Run, outcome: str) -> None:
-    """End a run that succeeded: nothing is in progress any more."""
-    run.journal.drop()
-    run.disk.remove(run.tree.plan)
+    """End an update that succeeded: nothing is in progress any more."""
+    _discard(run)
     end(run, outcome)
 
 
@@ -172,8 +197,9 @@ def end(run: Run, outcome: str) -> None:
 
 
 def _discard(run: Run) -> None:
-    run.journal.drop()
+    """Forget what is staged. The journal goes last: until then a kill is recovered from."""
+    discard_tree(run, run.tree.staging_area)
     run.disk.remove(run.tree.plan)
-    run.disk.remove_tree(run.tree.staging_area)
+    run.journal.drop()
     if run.tree.releases.is_dir() and not any(run.tree.releases.iterdir()):
         run.disk.remove_dir(run.tree.releases)

@@ -1,0 +1,202 @@
+"""Situations in which a run is stopped: each is set up anew for every call it is stopped after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from bitstation import DeltaUpdater, Eligibility
+from bitstation.storage.durable import Disk
+from bitstation.storage.reuse import LINK_FROM_BYTES
+from bitstation.testing.faulty_disk import QuickDisk
+from bitstation.testing.invariants import Invariants
+from bitstation.testing.memory_source import MemorySource
+from bitstation.testing.releases import TOOL_ID, Release, make_release
+from bitstation.worker.run import Options
+
+OTHER_ID = "other-tool"
+MODEL = bytes(range(256)) * (LINK_FROM_BYTES // 256)
+OTHER_MODEL = MODEL[::-1]
+
+OLD = make_release(
+    {
+        "models/a.gguf": MODEL,
+        "models/b.gguf": OTHER_MODEL,
+        "src/main.py": b"print(1)",
+        "src/gone.py": b"gone",
+        "empty": b"",
+        "run.sh": b"#!/bin/sh",
+    },
+    "1.0.0",
+    executables=["run.sh"],
+    ignore_globs=["*.local"],
+)
+NEW = make_release(
+    {
+        "models/moved.gguf": MODEL,
+        "models/b.gguf": OTHER_MODEL,
+        "models/c.gguf": MODEL[1:] + b"!",
+        "src/main.py": b"print(2)",
+        "src/twin.py": b"print(2)",
+        "empty": b"",
+        "run.sh": b"#!/bin/sh",
+    },
+    "1.1.0",
+    executables=["run.sh"],
+    ignore_globs=["*.local"],
+)
+NEWER = make_release({"models/b.gguf": OTHER_MODEL, "src/main.py": b"print(3)"}, "1.2.0")
+OTHER = make_release({"models/a.gguf": MODEL}, "3.0.0", tool_id=OTHER_ID)
+
+Act = Callable[[DeltaUpdater, MemorySource], object]
+
+
+class Scene(NamedTuple):
+    """``before`` was done in peace, ``act`` is stopped; ``goal`` must then be reachable."""
+
+    name: str
+    before: tuple[Act, ...]
+    act: Act
+    goal: Release
+    allowed: tuple[Release, ...]
+    may_be_absent: bool = False
+    """Whether no release may be current after the stop."""
+
+
+def update_to(release: Release) -> Act:
+    return lambda updater, source: updater.update(source, release.version)
+
+
+def rolled_back(updater: DeltaUpdater, source: MemorySource) -> object:
+    return updater.rollback()
+
+
+def repaired(updater: DeltaUpdater, source: MemorySource) -> object:
+    return updater.repair(source, deep=True)
+
+
+def collected(updater: DeltaUpdater, source: MemorySource) -> object:
+    return updater.gc()
+
+
+def uninstalled(updater: DeltaUpdater, source: MemorySource) -> object:
+    return updater.uninstall()
+
+
+def used(updater: DeltaUpdater, source: MemorySource) -> object:
+    """A user leaves files in the active release, and data in the protected folders."""
+    folder = updater.tree.release(updater.tree.current_version() or "")
+    (folder / "mine.local").write_bytes(b"carried along")
+    (folder / "src/notes.txt").write_bytes(b"set aside")
+    for name in ("venv", "cache", "user_data", "logs"):
+        (updater.tree.path / name).mkdir(exist_ok=True)
+        (updater.tree.path / name / "file").write_bytes(name.encode())
+    return None
+
+
+def damaged(updater: DeltaUpdater, source: MemorySource) -> object:
+    """A small file is gone, a large one rots under every name it has."""
+    folder = updater.tree.release(updater.tree.current_version() or "")
+    (folder / "src/main.py").unlink()
+    model = folder / "models/b.gguf"
+    model.chmod(0o644)
+    with model.open("r+b") as file:
+        file.write(b"rot")
+    return None
+
+
+def interrupted(updater: DeltaUpdater, source: MemorySource) -> object:
+    """An update that lost its source in the midst of fetching and linking."""
+    digest = next(entry.sha256 for entry in NEW.manifest.entries if entry.path == "src/main.py")
+    source.before_open = lambda asked: source.drop(digest) if asked.digest != digest else None
+    try:
+        updater.update(source, NEW.version)
+    except Exception:  # noqa: BLE001 - what it raises is told by other tests
+        source.before_open = lambda asked: None
+        source.add(NEW)
+        return None
+    raise AssertionError("it should have failed")
+
+
+SCENES = [
+    Scene("first install", (), update_to(OLD), OLD, (OLD,), may_be_absent=True),
+    Scene("update", (update_to(OLD), used), update_to(NEW), NEW, (OLD, NEW)),
+    Scene(
+        "update that retires a release",
+        (update_to(OLD), used, update_to(NEW), used),
+        update_to(NEWER),
+        NEWER,
+        (NEW, NEWER),
+    ),
+    Scene("resumed update", (update_to(OLD), interrupted), update_to(NEW), NEW, (OLD, NEW)),
+    Scene(
+        "update to another release than the interrupted one",
+        (update_to(OLD), interrupted),
+        update_to(NEWER),
+        NEWER,
+        (OLD, NEWER),
+    ),
+    Scene("rollback", (update_to(OLD), update_to(NEW), used), rolled_back, OLD, (OLD, NEW)),
+    Scene(
+        "update to a kept release",
+        (update_to(OLD), update_to(NEW), rolled_back, used),
+        update_to(NEW),
+        NEW,
+        (OLD, NEW),
+    ),
+    Scene("collection", (update_to(OLD), interrupted), collected, OLD, (OLD,)),
+    Scene(
+        "uninstall",
+        (update_to(OLD), update_to(NEW), used),
+        uninstalled,
+        NEW,
+        (NEW,),
+        may_be_absent=True,
+    ),
+]
+REPAIR = Scene(
+    "repair", (update_to(OLD), update_to(NEW), damaged), repaired, NEW, (NEW,)
+)  # fmt: skip
+
+
+class Stage:
+    """A tools root with two tools that share a model, brought to where a scene begins."""
+
+    def __init__(self, folder: Path, scene: Scene) -> None:
+        self.scene = scene
+        self.source = MemorySource(OLD, NEW, NEWER, OTHER)
+        self.root = folder / "tools"
+        beside = folder / "beside"
+        beside.mkdir()
+        (beside / "file").write_bytes(b"not ours")
+        self.updater(tool_id=OTHER_ID).update(self.source)
+        for act in scene.before:
+            act(self.updater(), self.source)
+        self.invariants = Invariants(self.root, beside)
+        self.source.asked.clear()
+
+    def updater(self, disk: Disk | None = None, *, tool_id: str = TOOL_ID) -> DeltaUpdater:
+        options = Options(allow_downgrade=True)
+        return DeltaUpdater(self.root / tool_id, disk=disk or QuickDisk(), options=options)
+
+    def act(self, disk: Disk) -> object:
+        return self.scene.act(self.updater(disk), self.source)
+
+    def check(self) -> None:
+        """What must hold at any moment."""
+        scene = self.scene
+        allowed = [release.manifest for release in scene.allowed]
+        self.invariants.check(TOOL_ID, *allowed, absent=scene.may_be_absent)
+        self.invariants.check(OTHER_ID, OTHER.manifest)
+
+    def reach_goal(self) -> None:
+        """Update to the goal, and say that nothing is left to be wished for."""
+        goal = self.scene.goal
+        self.updater().update(self.source, goal.version)
+        self.invariants.check(TOOL_ID, goal.manifest)
+        for tool_id, release in ((TOOL_ID, goal), (OTHER_ID, OTHER)):
+            answer = self.updater(tool_id=tool_id).get_network_eligibility(
+                release.version, release.manifest.manifest_hash
+            )
+            assert answer == Eligibility.ELIGIBLE, tool_id
