@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 from pathlib import Path
 
 import pytest
 
+from bitstation.storage.durable import Disk
 from bitstation.testing.faulty_disk import FaultyDisk, Stopped
 from bitstation.testing.invariants import check_settled
 from bitstation.testing.releases import TOOL_ID
@@ -18,10 +18,10 @@ MOST_CALLS = 600
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
 def test_a_stop_after_any_call_leaves_the_old_or_the_new_release(
-    scene: Scene, tmp_path: Path
+    scene: Scene, quick_path: Path
 ) -> None:
     for number in itertools.count(1):
-        folder = tmp_path / str(number)
+        folder = quick_path / str(number)
         folder.mkdir()
         stage = Stage(folder, scene)
         disk = FaultyDisk(stop_after=number)
@@ -39,7 +39,7 @@ def test_a_stop_after_any_call_leaves_the_old_or_the_new_release(
         except BaseException as error:
             error.add_note(where)
             raise
-        shutil.rmtree(folder)
+        Disk().remove_tree(folder)
 
 
 def _recovers(stage: Stage, number: int) -> None:
@@ -52,9 +52,9 @@ def _recovers(stage: Stage, number: int) -> None:
     check_settled(stage.updater().tree)
 
 
-def test_a_repair_stopped_after_any_call_is_finished_by_the_next(tmp_path: Path) -> None:
+def test_a_repair_stopped_after_any_call_is_finished_by_the_next(quick_path: Path) -> None:
     for number in itertools.count(1):
-        folder = tmp_path / str(number)
+        folder = quick_path / str(number)
         folder.mkdir()
         stage = Stage(folder, REPAIR)
         disk = FaultyDisk(stop_after=number)
@@ -76,4 +76,4 @@ def test_a_repair_stopped_after_any_call_is_finished_by_the_next(tmp_path: Path)
         except BaseException as error:
             error.add_note(f"stopped after call {number}: {disk.calls[-1]}")
             raise
-        shutil.rmtree(folder)
+        Disk().remove_tree(folder)

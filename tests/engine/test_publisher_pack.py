@@ -8,11 +8,13 @@ import shutil
 import stat
 import subprocess
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bitstation import host
 from bitstation.core.catalog import parse_catalog
 from bitstation.core.digest import digest_of
 from bitstation.core.manifest import parse_manifest
@@ -30,6 +32,7 @@ from bitstation.errors import (
     UpdateCancelled,
     UsageError,
 )
+from bitstation.host import StatFacts
 from bitstation.publisher import pack as packing
 from bitstation.publisher.cache import locked, open_ledger
 from bitstation.publisher.manifest import MakingOptions
@@ -312,7 +315,7 @@ def test_where_no_stamps_tell_the_bytes_are_hashed_while_they_are_packed(
         original(self, name, file, facts._replace(change_ns=0), *args, **more)
 
     monkeypatch.setattr(ZipWriter, "add_file", stampless)
-    monkeypatch.setattr("bitstation.host.stat_facts", _without_stamps)
+    monkeypatch.setattr("bitstation.host.stat_facts", _without_stamps(host.stat_facts))
     ledger = open_ledger()
     try:
         options = PackOptions(out)
@@ -329,10 +332,10 @@ def test_where_no_stamps_tell_the_bytes_are_hashed_while_they_are_packed(
         ledger.close()
 
 
-def _without_stamps(path: Path | int) -> object:
-    from bitstation.host.posix import stat_facts
-
-    return stat_facts(path)._replace(change_ns=0)
+def _without_stamps(
+    stat_facts: Callable[[Path | int], StatFacts],
+) -> Callable[[Path | int], StatFacts]:
+    return lambda path: stat_facts(path)._replace(change_ns=0)
 
 
 def test_a_package_that_does_not_install_never_gets_its_name(
@@ -380,7 +383,7 @@ def test_too_little_space_is_told_before_the_first_byte(
 
 
 def test_two_runs_do_not_pack_into_one_folder(tool: Path, out: Path) -> None:
-    with locked(str(out.absolute())), pytest.raises(StoreLocked):
+    with locked(str(out.resolve())), pytest.raises(StoreLocked):
         pack(out, tool)
 
 

@@ -7,8 +7,6 @@ tampered file, a rollback. Everything happens in a temporary folder that is remo
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,11 +20,11 @@ from bitstation.cli.display import size_text
 from bitstation.core.manifest import Manifest
 from bitstation.errors import BitStationError
 from bitstation.storage.tree import ToolsRoot
+from bitstation.testing.local_hq import LocalHq, local_hq
 from bitstation.worker.history import read_history
 
 TOOL_ID = "z-image-turbo"
 FIRST, NEXT = "2.4.0", "2.4.1"
-HQ_START_S = 30
 
 
 class DemoFailed(BitStationError):
@@ -81,8 +79,8 @@ class _Story:
 
     def tell(self) -> None:
         """Every step in order."""
-        with self._hq() as (url, token):
-            self._url, self._token = url, token
+        with self._hq() as hq:
+            self._url, self._token = hq.url, str(hq.token_file)
             self._publish_first()
             self._install()
             self._publish_next()
@@ -92,31 +90,17 @@ class _Story:
         self._show_rows()
 
     @contextmanager
-    def _hq(self) -> Iterator[tuple[str, str]]:
+    def _hq(self) -> Iterator[LocalHq]:
         self._title(self._("An HQ starts"))
-        words = ["hq", "serve", "--data", str(self._folder / "hq"), "--listen", "127.0.0.1:0"]
-        self._show_command(words)
-        command = [sys.executable, "-m", "bitstation", *words, "--json"]
-        log_path = self._folder / "hq.log"
-        with log_path.open("wb") as log:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
-            )
+        data, log = self._folder / "hq", self._folder / "hq.log"
+        self._show_command(["hq", "serve", "--data", str(data), "--listen", "127.0.0.1:0"])
         try:
-            line = process.stdout.readline() if process.stdout else b""
-            if not line:
-                raise DemoFailed(command="hq serve", actual=log_path.read_text("utf-8", "replace"))
-            started = json.loads(line)
-            self._ctx.print(self._("HQ listening on {}").format(started["url"]))
-            yield started["url"], started["token_file"]
-        finally:
-            process.terminate()
-            try:
-                process.wait(HQ_START_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-            if process.stdout:
-                process.stdout.close()
+            with local_hq(data, log) as hq:
+                self._ctx.print(self._("HQ listening on {}").format(hq.url))
+                yield hq
+        except RuntimeError as error:
+            words = log.read_text("utf-8", "replace")
+            raise DemoFailed(command="hq serve", actual=words or str(error)) from error
 
     def _publish_first(self) -> None:
         from bitstation.testing.sample_tool import write_sample_tool

@@ -70,15 +70,20 @@ def plan_pack(
     other content, UsageError when the publication would become part of a tool.
     """
     raise_faults(tools)
-    out = options.out.resolve()
     for checked in tools:
-        if out.is_relative_to(checked.inventory.root.resolve()):
+        if _lies_in(options.out, checked.inventory.root):
             raise UsageError(
                 detail=f"{options.out} lies in the tool folder: it would be packed too"
             )
     with disk_errors(options.out):
         catalog = load_catalog(options.out)
         return [_planned(checked, catalog, options, making) for checked in tools]
+
+
+def _lies_in(folder: Path, parent: Path) -> bool:
+    """Say whether a folder, absent perhaps, is another or lies in it; spellings do not count."""
+    resolved = folder.resolve()
+    return any(above.exists() and above.samefile(parent) for above in (resolved, *resolved.parents))
 
 
 def _planned(
@@ -134,7 +139,7 @@ class Packing:
         """Write, prove and move in all packages, then the catalogue and the checksums."""
         out = self._work.parent
         needed_bytes = _needed_bytes(plans)
-        with disk_errors(out, needed_bytes), locked(str(out)):
+        with disk_errors(out, needed_bytes), locked(str(self._options.out.resolve())):
             self._disk.make_dir(out)
             if free_bytes(out) < needed_bytes:
                 raise DiskFull(path=str(out), needed_bytes=needed_bytes, free_bytes=free_bytes(out))

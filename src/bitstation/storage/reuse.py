@@ -77,7 +77,7 @@ class Reuse:
 
     def _link(self, source: Path, target: Path, facts: host.StatFacts, digest: Digest) -> bool:
         """Link under the ledger's lock: our own change of the stamp is carried over in the row."""
-        disk, ledger = self._disk, self._ledger
+        disk, ledger, fault = self._disk, self._ledger, None
         with ledger.locked():
             if ledger.proof(_facts_of(source)) != digest:
                 return False
@@ -89,13 +89,19 @@ class Reuse:
                 if error.errno in _NO_LINK:
                     return False
                 raise
-            if facts.is_writable:
-                disk.set_writable(target, False)
+            try:
+                if facts.is_writable:
+                    disk.set_writable(target, False)
+            except OSError as error:
+                # Told only once the stamp that the link moved is recorded.
+                fault = error
             after = host.stat_facts(target)
             if not _only_stamped(facts, after):
                 disk.remove(target)
                 raise SourceVanished
             ledger.restamp(after, digest)
+        if fault:
+            raise fault
         return True
 
     def _copy(self, source: Path, target: Path, digest: Digest, executable: bool) -> None:
@@ -168,16 +174,21 @@ def remove_name(path: Path, disk: Disk, ledger: Ledger, survivors: list[Path]) -
         if facts.links < 2 or not facts.is_file:
             disk.remove(path)
             return
-        digest = ledger.proof(facts)
+        digest, fault = ledger.proof(facts), None
         disk.remove(path)
         other = next((name for name in survivors if _is_same_file(name, facts)), None)
         if other is None:
             return
-        if not facts.is_writable:
-            disk.set_writable(other, False)
+        try:
+            if not facts.is_writable and host.stat_facts(other).is_writable:
+                disk.set_writable(other, False)
+        except OSError as error:
+            fault = error
         after = host.stat_facts(other)
         if digest and _only_stamped(facts, after):
             ledger.restamp(after, digest)
+    if fault:
+        raise fault
 
 
 def _is_same_file(path: Path, facts: host.StatFacts) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from itertools import product
 
 MODEL_PATH = "models/all_minilm_l6-F16.gguf"
 PACKAGE = "src/imagery"
@@ -207,13 +209,12 @@ _PAGE = """<!doctype html>
 """
 
 _APP = """"use strict";
-const version = "{version}";
-document.getElementById("job").addEventListener("submit", (event) => {{
+document.getElementById("job").addEventListener("submit", (event) => {
   event.preventDefault();
   const prompt = new FormData(event.target).get("prompt");
-  const job = {{ request_id: Date.now(), action: "submit_job", params: {{ prompt, version }} }};
+  const job = { request_id: Date.now(), action: "submit_job", params: { prompt } };
   window.parent.postMessage(job, "*");
-}});
+});
 """
 
 _STYLE = """body { margin: 2rem; font-family: system-ui; background: #14101f; color: #eee; }
@@ -236,8 +237,10 @@ _STYLES = {
 }
 
 
-def sample_files(tool_id: str, version: str, *, strength: float) -> dict[str, str]:
-    """Path and text of every small file of a version of the sample tool."""
+def sample_files(
+    tool_id: str, version: str, *, strength: float, tokens: Sequence[str]
+) -> dict[str, str]:
+    """Path and text of every file but the model; ``tokens`` begin the vocabulary."""
     files = {
         "tool.json": _json(_tool_document(tool_id, version)),
         "README.md": "# Imagery\n\nA sample tool: words in, a small picture out.\n",
@@ -250,8 +253,9 @@ def sample_files(tool_id: str, version: str, *, strength: float) -> dict[str, st
         "locale/es.json": _json({"make": "Crear", "busy": "Trabajando ...", "failed": "Falló"}),
         "notes/first-steps.txt": "Type a few words and press the button.\n",
         "frontend/index.html": _PAGE,
-        "frontend/app.js": _APP.format(version=version),
+        "frontend/app.js": _APP,
         "frontend/style.css": _STYLE,
+        "tokenizer/vocabulary.txt": _vocabulary(tokens),
         f"{PACKAGE}/model.py": _MODEL,
         f"{PACKAGE}/pipeline.py": _PIPELINE,
         f"{PACKAGE}/sampler.py": _SAMPLER.format(strength=strength),
@@ -280,6 +284,13 @@ def _tool_document(tool_id: str, version: str) -> dict[str, object]:
         },
         "dependencies": {"python_min": "3.8"},
     }
+
+
+def _vocabulary(tokens: Sequence[str]) -> str:
+    """A token a line, half a megabyte of them."""
+    syllables = [a + b for a in "bdfgklmnprstvz" for b in "aeio"]
+    words = ("".join(parts) for parts in product(syllables, syllables, syllables[::2]))
+    return "\n".join([*tokens, *words]) + "\n"
 
 
 def _json(value: object) -> str:

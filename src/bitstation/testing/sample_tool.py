@@ -12,7 +12,6 @@ from bitstation.testing.sample_weights import write_model
 TOOL_ID = "z-image-turbo"
 FIRST_VERSION, NEXT_VERSION = "2.4.0", "2.4.1"
 
-_STRENGTHS = (0.6, 0.55)
 _REMOVED = "notes/first-steps.txt"
 _RENAMED = (f"{PACKAGE}/enlarge.py", f"{PACKAGE}/upscale.py")
 
@@ -32,9 +31,17 @@ class Sample(msgspec.Struct, frozen=True):
         return f"{self.files} files in {self.folder.name}; a GGUF of {size}, weights {model}"
 
 
+def _first(version: str) -> dict[str, str]:
+    return sample_files(TOOL_ID, version, strength=0.6, tokens=("[PAD]", "[UNK]"))
+
+
+def _next(version: str) -> dict[str, str]:
+    return sample_files(TOOL_ID, version, strength=0.55, tokens=("[PAD]", "[UNK]", "[CLS]"))
+
+
 def write_sample_tool(folder: Path, version: str = FIRST_VERSION) -> Sample:
     """Write the sample tool into an absent or empty folder. Cost: about 2 s for the model."""
-    files = sample_files(TOOL_ID, version, strength=_STRENGTHS[0])
+    files = _first(version)
     _write(folder, files)
     model = folder / MODEL_PATH
     model.parent.mkdir()
@@ -45,11 +52,11 @@ def write_sample_tool(folder: Path, version: str = FIRST_VERSION) -> Sample:
 def next_version(folder: Path, version: str = NEXT_VERSION) -> None:
     """Turn the sample into its next version.
 
-    Three files change (tool.json, one module, one page), one goes, one is renamed; the model is
-    not touched.
+    Three files change (tool.json, a module, the vocabulary of half a megabyte), one goes, one is
+    renamed; the model is not touched.
     """
-    earlier = sample_files(TOOL_ID, FIRST_VERSION, strength=_STRENGTHS[0])
-    later = sample_files(TOOL_ID, version, strength=_STRENGTHS[1])
+    earlier = _first(FIRST_VERSION)
+    later = _next(version)
     _write(folder, {path: text for path, text in later.items() if text != earlier[path]})
     (folder / _REMOVED).unlink()
     before, after = _RENAMED

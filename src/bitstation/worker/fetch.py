@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from threading import Event, Lock
 from typing import BinaryIO
@@ -57,7 +57,8 @@ class Transfer:
         self._written = written
         self._done_bytes = 0
         self._lock = Lock()
-        self._aborted = Event()
+        self._over = Event()
+        self._failure: BaseException | None = None
 
     def fetch(self, entries: Sequence[tuple[int, PlanEntry]]) -> None:
         """Fetch entries (with their index in the plan), several at once.
@@ -69,16 +70,27 @@ class Transfer:
             return
         threads = min(self._source.concurrency, len(entries))
         with ThreadPoolExecutor(threads, thread_name_prefix="bitstation-fetch") as pool:
-            futures = [pool.submit(self._fetch_entry, index, entry) for index, entry in entries]
+            futures = [pool.submit(self._try_entry, index, entry) for index, entry in entries]
             try:
-                for future in as_completed(futures):
-                    future.result()
-            except BaseException:
-                self._aborted.set()
-                raise
+                wait(futures, return_when=FIRST_EXCEPTION)
             finally:
+                self._over.set()
                 for future in futures:
                     future.cancel()
+        if self._failure is not None:
+            raise self._failure
+        self._over.clear()
+
+    def _try_entry(self, index: int, entry: PlanEntry) -> None:
+        """Fetch one entry; the first failure is the one that is told, the rest follow from it."""
+        try:
+            self._check()
+            self._fetch_entry(index, entry)
+        except BaseException as error:
+            with self._lock:
+                self._failure = self._failure or error
+            self._over.set()
+            raise
 
     def _fetch_entry(self, index: int, entry: PlanEntry) -> None:
         target = self._staging / entry.path
@@ -139,7 +151,7 @@ class Transfer:
 
     def _check(self) -> None:
         self._run.stop.check()
-        if self._aborted.is_set():
+        if self._over.is_set():
             raise UpdateCancelled()
 
     def _count(self, count: int) -> None:

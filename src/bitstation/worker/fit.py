@@ -24,14 +24,19 @@ def check_space(run: Run, needed_bytes: int) -> None:
 
 def can_share(run: Run) -> bool:
     """Say whether one content may stand under two names on the tool's volume."""
-    probe = run.tree.control / "probe"
-    run.disk.remove(probe)
+    # Not a name of the lock: Windows removes no name of a file that is open.
+    probe, twin = run.tree.control / "probe", run.tree.control / "probe-twin"
+    run.disk.remove(twin)
+    run.disk.open_new(probe, truncate=True).close()
     try:
-        run.disk.link(run.tree.lock, probe)
+        run.disk.link(probe, twin)
     except OSError:
         return False
-    run.disk.remove(probe)
-    return True
+    else:
+        run.disk.remove(twin)
+        return True
+    finally:
+        run.disk.remove(probe)
 
 
 def check_paths(folder: Path, paths: Iterable[str]) -> None:
