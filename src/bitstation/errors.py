@@ -196,6 +196,8 @@ class ReleaseDamaged(IntegrityError):
 
 
 class ReleaseIncomplete(IntegrityError):
+    """A release was to be made visible before all its blobs had arrived."""
+
     code = "release-incomplete"
     message = "{tool_id} {version} cannot be committed: HQ still lacks {count} of its blobs"
     hint = "run the same publish command again: it sends what is lacking"
@@ -313,6 +315,8 @@ class StoreLocked(StoreError):
 
 
 class UploadOffset(StoreError):
+    """The next bytes of an upload do not follow those that are here."""
+
     code = "upload-offset"
     exit_code = 40
     retryable = True
