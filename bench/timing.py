@@ -30,7 +30,7 @@ class Failed(Exception):
     """A measured command did not end with 0; the message holds what it said."""
 
 
-def measure(command: Sequence[str | Path], environment: Mapping[str, str] = {}) -> Measured:  # noqa: B006
+def measure(command: Sequence[str | Path], environment: Mapping[str, str] = {}) -> Measured:
     """Run a command and measure it, with what its children did. Raises Failed.
 
     Peak memory is the high-water mark of the largest single process; it is never below what this

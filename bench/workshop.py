@@ -37,6 +37,10 @@ class Workshop:
         """A size or count, as bounded as was asked for."""
         return quick if self.quick else full
 
+    def judged(self, met: bool) -> bool | None:
+        """Verdict on a ratio; at small sizes it tells of process starts, so there is none."""
+        return None if self.quick else met
+
     def bitstation(self, *words: str | Path) -> timing.Measured:
         """The command as a process, its ledger of the publisher in this folder."""
         environment = {"BITSTATION_CACHE_DIR": str(self.cache), "BITSTATION_LANG": "en"}
@@ -103,7 +107,7 @@ class Hq:
 
 
 def write_tool(folder: Path, version: str, *, small_files: int = 40) -> Path:
-    """A tool folder without a model: settings, an entry point, scripts. An older one is replaced."""
+    """A tool folder without a model: settings, an entry point, scripts."""
     described = {
         "tool_id": TOOL_ID,
         "name": "Tool of the bench",

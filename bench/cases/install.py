@@ -15,7 +15,7 @@ _PEER = 'curl -sSf -o "$1" "$2" && sync "$1"'
 
 
 def run(shop: workshop.Workshop) -> Iterator[Row]:
-    """One row, and one that tells where our time goes."""
+    """One row."""
     if shutil.which("curl") is None:
         raise timing.Failed("curl is not installed: there is nothing to compare with")
     size = shop.of(1_000_000_000, 200_000_000)
@@ -45,5 +45,5 @@ def run(shop: workshop.Workshop) -> Iterator[Row]:
         f"{theirs.cpu_s:.2f} s CPU",
         f"{part:.2f} of its speed",
         ">= 0.6",
-        part >= 0.6,
+        shop.judged(part >= 0.6),
     )

@@ -179,6 +179,36 @@ def test_packing_again_changes_nothing(tool: Path, out: Path) -> None:
     assert tree(out) == before
 
 
+def is_new(*args: Any, **options: Any) -> bool:
+    (packed,) = pack(*args, **options)
+    return packed.is_new
+
+
+def test_what_is_packed_already_is_not_packed_again(tool: Path, out: Path) -> None:
+    assert is_new(out, tool)
+    assert not is_new(out, tool)
+    assert is_new(out, tool, max_asset_bytes=200_000), "cut otherwise"
+    assert not is_new(out, tool, max_asset_bytes=200_000)
+    assert is_new(out, tool, max_asset_bytes=150_000)
+    assert is_new(out, tool, making=MakingOptions(created_at="2026-03-01T00:00:00Z"))
+    assert not is_new(out, tool, making=MakingOptions()), "dated as the one that lies there"
+
+
+@pytest.mark.parametrize(
+    "name", ["tool_sample_1.0.0.zip.002", "frontend_sample_1.0.0.zip", "catalog.json"]
+)
+def test_what_is_damaged_or_gone_is_packed_again(tool: Path, out: Path, name: str) -> None:
+    pack(out, tool, max_asset_bytes=200_000)
+    before = tree(out)
+    (out / name).unlink()
+    assert is_new(out, tool, max_asset_bytes=200_000)
+    assert tree(out) == before
+    if name != "catalog.json":
+        (out / name).write_bytes(before[name][:-1] + b"?")
+        assert is_new(out, tool, max_asset_bytes=200_000)
+        assert tree(out) == before
+
+
 def test_several_tools_and_what_was_there_before(tool: Path, tmp_path: Path, out: Path) -> None:
     first = write_tool(tmp_path / "tools" / "first", tool_id="first")
     pack(out, first)
@@ -326,8 +356,9 @@ def test_where_no_stamps_tell_the_bytes_are_hashed_while_they_are_packed(
         data[5] ^= 1
         path.write_bytes(data)
         os.utime(path, ns=(stamps.st_atime_ns, stamps.st_mtime_ns))
+        elsewhere = PackOptions(out.with_name("elsewhere"))
         with pytest.raises(FileChanged):
-            Packing(options, ledger, silent).pack(plans)
+            Packing(elsewhere, ledger, silent).pack(plans)
     finally:
         ledger.close()
 

@@ -103,10 +103,19 @@ def test_add_starts_by_its_posix_entry_point(add: Path) -> None:
     assert (code, result["sum"]) == (0, 3)
 
 
+def is_wine() -> bool:
+    if sys.platform != "win32":
+        return False
+    import ctypes
+
+    return hasattr(ctypes.windll.ntdll, "wine_get_version")
+
+
 POWERSHELL = shutil.which("pwsh") or shutil.which("powershell")
 
 
 @pytest.mark.skipif(POWERSHELL is None, reason="needs PowerShell")
+@pytest.mark.skipif(is_wine(), reason="not under Wine: its PowerShell does nothing")
 def test_add_starts_by_its_windows_entry_point(add: Path) -> None:
     command = (str(POWERSHELL), "-NoProfile", "-ExecutionPolicy", "Bypass", "-File")
     code, result = run_job(add, {"numbers": [1, 2]}, *command, add / "runner" / "run.ps1")

@@ -104,6 +104,8 @@ def _show(release: PackedRelease, ctx: Context) -> None:
     _ = ctx.gettext
     manifest = release.plan.manifest
     text = _("{} {}: {} files packed and proved; manifest_hash {}")
+    if not release.is_new:
+        text = _("{} {}: {} files, packed and proved earlier; manifest_hash {}")
     ctx.print(
         "✓ "
         + text.format(
@@ -129,6 +131,7 @@ def _plan_facts(plan: PlannedRelease) -> dict[str, object]:
 def _facts(release: PackedRelease) -> dict[str, object]:
     return {
         **_plan_facts(release.plan),
+        "is_new": release.is_new,
         "package": release.package,
         "frontend": release.frontend,
     }

@@ -6,29 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bitstation.core.assets import CATALOG_NAME, CHECKSUMS_NAME, is_asset_name
-from bitstation.core.catalog import (
-    MAX_CATALOG_BYTES,
-    Catalog,
-    CatalogTool,
-    Part,
-    parse_catalog,
-)
+from bitstation.core.catalog import Catalog, CatalogTool, Part
 from bitstation.core.manifest import Manifest
 from bitstation.core.names import is_older
 from bitstation.core.toolfile import ToolFile
 from bitstation.publisher.package import Asset, proved_assets
 from bitstation.storage.durable import Disk
 from bitstation.storage.ledger import Ledger
-
-
-def load_catalog(out: Path) -> Catalog | None:
-    """The catalogue of a publication; None when there is none. Raises ManifestError, OSError."""
-    path = out / CATALOG_NAME
-    try:
-        with path.open("rb") as file:
-            return parse_catalog(file.read(MAX_CATALOG_BYTES + 1), what=str(path))
-    except FileNotFoundError:
-        return None
 
 
 def catalog_row(
@@ -89,5 +73,5 @@ def write_checksums(out: Path, disk: Disk, ledger: Ledger) -> None:
         for path in sorted(out.iterdir())
         if is_asset_name(path.name) or path.name == CATALOG_NAME
     ]
-    lines = [f"{file.sha256}  {file.name}\n" for file in proved_assets(paths, ledger)]
+    lines = [f"{file.sha256}  {file.name}\n" for file in proved_assets(paths, ledger, out.name)]
     disk.write_file(out / CHECKSUMS_NAME, "".join(lines).encode())

@@ -14,7 +14,8 @@ from bitstation.storage.durable import Disk
 from bitstation.storage.hashing import OnBytes, Stop
 from bitstation.storage.ledger import Ledger
 from bitstation.storage.proving import prove_files
-from bitstation.transport.http import HttpClient, Stream
+from bitstation.transport.http import HttpClient
+from bitstation.transport.http_stream import Stream
 
 _BLOCK_BYTES = 1024 * 1024
 _ATTEMPTS = 4

@@ -16,15 +16,16 @@ import msgspec
 from bitstation import host
 from bitstation.core.assets import CATALOG_NAME, manifest_name, package_name
 from bitstation.core.catalog import Catalog
-from bitstation.core.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
+from bitstation.core.manifest import Manifest
 from bitstation.core.toolfile import ToolFile
-from bitstation.errors import DiskFull, ReleaseConflict, UsageError
+from bitstation.errors import DiskFull, UsageError
 from bitstation.publisher.cache import locked
-from bitstation.publisher.catalog import catalog_row, load_catalog, merge_catalog, write_checksums
+from bitstation.publisher.catalog import catalog_row, merge_catalog, write_checksums
 from bitstation.publisher.manifest import MakingOptions, make_manifest
 from bitstation.publisher.package import DEFAULT_MAX_ASSET_BYTES, Asset, PackageWriter
 from bitstation.publisher.progress import Progress
 from bitstation.publisher.prove import prove_package
+from bitstation.publisher.publication import Publication
 from bitstation.publisher.validate import CheckedTool, raise_faults
 from bitstation.storage.durable import Disk
 from bitstation.storage.faults import disk_errors, free_bytes
@@ -59,6 +60,8 @@ class PackedRelease(msgspec.Struct, frozen=True):
     plan: PlannedRelease
     package: Asset
     frontend: Asset | None
+    is_new: bool = True
+    """False when the same packages lay there already."""
 
 
 def plan_pack(
@@ -76,8 +79,8 @@ def plan_pack(
                 detail=f"{options.out} lies in the tool folder: it would be packed too"
             )
     with disk_errors(options.out):
-        catalog = load_catalog(options.out)
-        return [_planned(checked, catalog, options, making) for checked in tools]
+        publication = Publication(options.out)
+        return [_planned(checked, publication, making) for checked in tools]
 
 
 def _lies_in(folder: Path, parent: Path) -> bool:
@@ -87,28 +90,13 @@ def _lies_in(folder: Path, parent: Path) -> bool:
 
 
 def _planned(
-    checked: CheckedTool, catalog: Catalog | None, options: PackOptions, making: MakingOptions
+    checked: CheckedTool, publication: Publication, making: MakingOptions
 ) -> PlannedRelease:
     tool = checked.tool
     assert tool is not None  # else there were faults
-    beside = options.out / manifest_name(tool.tool_id, tool.version)
+    beside = publication.out / manifest_name(tool.tool_id, tool.version)
     manifest = make_manifest(checked, making, known=[beside])
-    known = {
-        row.manifest_hash
-        for row in (catalog.tools if catalog else ())
-        if (row.tool_id, row.latest) == (tool.tool_id, tool.version)
-    }
-    if beside.is_file():
-        with beside.open("rb") as file:
-            data = file.read(MAX_MANIFEST_BYTES + 1)
-        known.add(parse_manifest(data, what=str(beside)).manifest_hash)
-    if others := known - {manifest.manifest_hash}:
-        raise ReleaseConflict(
-            tool_id=tool.tool_id,
-            version=tool.version,
-            known=others.pop(),
-            offered=manifest.manifest_hash,
-        )
+    publication.refuse_conflict(manifest)
     return PlannedRelease(checked, tool, manifest)
 
 
@@ -136,33 +124,58 @@ class Packing:
         self._work = host.native_path(options.out.absolute()) / WORK_NAME
 
     def pack(self, plans: Sequence[PlannedRelease]) -> tuple[list[PackedRelease], Catalog]:
-        """Write, prove and move in all packages, then the catalogue and the checksums."""
+        """Write, prove and move in what is not there yet, then the catalogue and the checksums."""
         out = self._work.parent
-        needed_bytes = _needed_bytes(plans)
-        with disk_errors(out, needed_bytes), locked(str(self._options.out.resolve())):
+        with disk_errors(out), locked(str(self._options.out.resolve())):
             self._disk.make_dir(out)
-            if free_bytes(out) < needed_bytes:
-                raise DiskFull(path=str(out), needed_bytes=needed_bytes, free_bytes=free_bytes(out))
-            self._disk.remove_tree(self._work)
-            try:
-                self._disk.make_dir(self._work)
-                packed = [self._packed(plan) for plan in plans]
-                for release in packed:
-                    self._place(release)
-            finally:
-                self._disk.remove_tree(self._work)
-            catalog = self._merged(packed)
+            publication = Publication(out)
+            for plan in plans:
+                # Once more, for another run may have published since they were planned.
+                publication.refuse_conflict(plan.manifest)
+            packed = {
+                plan.tool.tool_id: found
+                for plan in plans
+                if (found := self._packed_earlier(plan, publication))
+            }
+            lacking = [plan for plan in plans if plan.tool.tool_id not in packed]
+            packed |= {one.plan.tool.tool_id: one for one in self._packed_now(lacking)}
+            releases = [packed[plan.tool.tool_id] for plan in plans]
+            catalog = self._merged(publication.catalog, releases)
             self._disk.write_file(out / CATALOG_NAME, catalog.encode())
             write_checksums(out, self._disk, self._ledger)
-        return packed, catalog
+        return releases, catalog
+
+    def _packed_earlier(
+        self, plan: PlannedRelease, publication: Publication
+    ) -> PackedRelease | None:
+        found = publication.packed(plan.manifest, self._options.max_asset_bytes, self._ledger)
+        return PackedRelease(plan, *found, is_new=False) if found else None
+
+    def _packed_now(self, plans: Sequence[PlannedRelease]) -> list[PackedRelease]:
+        out, needed_bytes = self._work.parent, _needed_bytes(plans)
+        if free_bytes(out) < needed_bytes:
+            raise DiskFull(path=str(out), needed_bytes=needed_bytes, free_bytes=free_bytes(out))
+        self._disk.remove_tree(self._work)
+        try:
+            self._disk.make_dir(self._work)
+            packed = [self._packed(plan) for plan in plans]
+            for release in packed:
+                self._place(release)
+        finally:
+            self._disk.remove_tree(self._work)
+        return packed
 
     def _packed(self, plan: PlannedRelease) -> PackedRelease:
         manifest, size_bytes = plan.manifest, plan.manifest.total_bytes
         writer = PackageWriter(
-            self._work, self._options.max_asset_bytes, self._disk, self._ledger, self._stop
+            self._work,
+            self._options.max_asset_bytes,
+            self._disk,
+            self._ledger,
+            self._progress,
+            self._stop,
         )
-        on_bytes = self._progress("pack", manifest.tool_id, size_bytes)
-        package = writer.write_release(plan.checked, manifest, on_bytes)
+        package = writer.write_release(plan.checked, manifest)
         frontend = writer.write_frontend(plan.checked, manifest)
         prove_package(
             self._work / package.files[0].name,
@@ -188,7 +201,7 @@ class Packing:
             out / manifest_name(manifest.tool_id, manifest.tool_version), manifest.encode()
         )
 
-    def _merged(self, packed: Sequence[PackedRelease]) -> Catalog:
+    def _merged(self, earlier: Catalog | None, packed: Sequence[PackedRelease]) -> Catalog:
         options = self._options
         address = None
         if options.download_base and options.release_tag:
@@ -199,9 +212,7 @@ class Packing:
         ]
         # created_at begins YYYY-MM-DD.
         days = [(one.plan.manifest.created_at or "")[:10].replace("-", ".") for one in packed]
-        return merge_catalog(
-            load_catalog(self._work.parent), rows, day=max(days), release_tag=options.release_tag
-        )
+        return merge_catalog(earlier, rows, day=max(days), release_tag=options.release_tag)
 
 
 def _needed_bytes(plans: Sequence[PlannedRelease]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ import msgspec
 
 from bitstation.core.digest import Digest
 from bitstation.core.manifest import MAX_MANIFEST_BYTES
+from bitstation.core.names import tool_id_fault, version_fault
 from bitstation.core.wire import (
     DEFAULT_CHANNEL,
     Problem,
@@ -30,8 +32,12 @@ from bitstation.errors import (
     TokenRefused,
     UsageError,
 )
-from bitstation.transport.http import Answer, HttpClient, Stream
+from bitstation.transport.http import Answer, HttpClient
+from bitstation.transport.http_stream import Stream
 from bitstation.transport.source import Offer, RangeReader, Source
+
+_MAX_TOKEN_BYTES = 4096
+_TOKEN = re.compile(rb"[\x21-\x7e]+")
 
 T = TypeVar("T")
 TokenProvider = Callable[[], str | None]
@@ -48,9 +54,14 @@ def token_from(file: str | None) -> TokenProvider:
         if not path:
             return None
         try:
-            return Path(path).read_text("utf-8").strip()
+            with Path(path).open("rb") as reader:
+                token = reader.read(_MAX_TOKEN_BYTES + 1).strip()
         except OSError as error:
             raise UsageError(detail=f"cannot read the token file {path}: {error}") from error
+        # http.client would show the offending text, which may be a secret all the same.
+        if len(token) > _MAX_TOKEN_BYTES or not _TOKEN.fullmatch(token):
+            raise UsageError(detail=f"{path} does not hold a token: one line of ASCII signs")
+        return token.decode("ascii")
 
     return provide
 
@@ -67,27 +78,35 @@ class HqClient:
         """Close idle connections."""
         self.http.close()
 
+    def abort(self) -> None:
+        """End requests under way with a SourceError; may be called by a signal handler."""
+        self.http.abort()
+
     def tools(self) -> list[ToolSummary]:
         """All tools that HQ offers."""
         return self._get("api/v1/tools", list[ToolSummary])
 
     def tool(self, tool_id: str) -> ToolSummary:
         """One tool with its releases and requirements."""
-        return self._get(f"api/v1/tools/{quote(tool_id)}", ToolSummary)
+        return self._get(_tool_path(tool_id), ToolSummary)
 
     def manifest_bytes(self, tool_id: str, version: str) -> bytes:
         """Manifest of a release as published."""
-        path = f"api/v1/tools/{quote(tool_id)}/{quote(version)}/manifest.json"
+        if fault := version_fault(version):
+            raise UsageError(detail=fault)
+        path = f"{_tool_path(tool_id)}/{quote(version)}/manifest.json"
         return self._answered("GET", path, max_bytes=MAX_MANIFEST_BYTES).body
 
     def requirements(self, channel: str = DEFAULT_CHANNEL) -> list[Requirement]:
         """What workers of a channel must run."""
-        return self._get(f"api/v1/requirements?channel={quote(channel)}", list[Requirement])
+        return self._get(
+            f"api/v1/requirements?channel={quote(channel, safe='')}", list[Requirement]
+        )
 
     def require(self, tool_id: str, version: str, channel: str = DEFAULT_CHANNEL) -> Requirement:
         """Demand exactly this release of the workers of a channel."""
         body = msgspec.json.encode(RequireRequest(version=version, channel=channel))
-        answer = self._answered("PUT", f"api/v1/tools/{quote(tool_id)}/requirement", body=body)
+        answer = self._answered("PUT", f"{_tool_path(tool_id)}/requirement", body=body)
         return self._decoded(answer, Requirement)
 
     def open_session(self, manifest_bytes: bytes) -> PublishSession:
@@ -103,15 +122,15 @@ class HqClient:
         span = f"bytes {offset}-{last}/{size_bytes}"
         self._answered(
             "PUT",
-            f"api/v1/publish/sessions/{quote(session_id)}/blobs/{digest}",
+            f"{_session_path(session_id)}/blobs/{digest}",
             body=body,
             headers={"Content-Range": span, "Content-Type": "application/octet-stream"},
         )
 
     def commit(self, session_id: str) -> PublishSession:
         """Make the release visible."""
-        path = f"api/v1/publish/sessions/{quote(session_id)}/commit"
-        return self._decoded(self._answered("POST", path), PublishSession)
+        answer = self._answered("POST", f"{_session_path(session_id)}/commit")
+        return self._decoded(answer, PublishSession)
 
     def open_blob(self, digest: Digest, offset: int, length: int | None) -> Stream:
         """Open a span of a blob. Raises NotFound, SourceBroken when the answer is another span."""
@@ -120,30 +139,37 @@ class HqClient:
         headers = {} if whole else {"Range": f"bytes={offset}-{end}", "If-Range": f'"{digest}"'}
         stream = self.http.open("GET", f"api/v1/blobs/sha256/{digest}", headers=headers)
         try:
-            self._check_span(stream, offset, length)
+            if stream.status not in (200, 206):
+                raise self._problem("GET", Answer(stream.status, stream.headers, _head_of(stream)))
+            stream.check_plain() if length is not None else stream.check_whole()
+            self._check_span(stream, digest, offset, length)
         except BaseException:
             stream.close()
             raise
         return stream
 
-    def _check_span(self, stream: Stream, offset: int, length: int | None) -> None:
-        if stream.status not in (200, 206):
-            raise self._problem(Answer(stream.status, stream.headers, _head_of(stream)))
-        if stream.headers.get("content-encoding", "identity") != "identity":
-            raise SourceBroken(source=self.name, detail="sent a blob with a content encoding")
+    def _check_span(self, stream: Stream, digest: Digest, offset: int, length: int | None) -> None:
+        """Raises SourceBroken when what was sent is not the span asked for."""
+        # Range ignored: usable only from the start, and only up to what was asked for.
+        is_span = offset == 0
+        if stream.status == 206:
+            last = "[0-9]+" if length is None else str(offset + length - 1)
+            span = stream.headers.get("content-range", "")
+            was_asked = offset > 0 or length is not None
+            is_span = was_asked and bool(re.match(rf"bytes {offset}-{last}/", span))
         declared = stream.headers.get("content-length", "")
-        if stream.status == 200:
-            # Range ignored: usable only from the start, and only up to what was asked for.
-            if offset or (length is not None and declared not in ("", str(length))):
-                raise SourceBroken(
-                    source=self.name, detail=f"sent {declared} bytes instead of the asked range"
-                )
-            return
-        span = stream.headers.get("content-range", "")
-        if not span.startswith(f"bytes {offset}-") or (
-            length is not None and not span.startswith(f"bytes {offset}-{offset + length - 1}/")
-        ):
-            raise SourceBroken(source=self.name, detail=f"sent another range: {span[:80]!r}")
+        if not is_span or (length is not None and declared not in ("", str(length))):
+            shown = stream.headers.get("content-range", f"{declared or 'unknown many'} bytes")
+            raise SourceBroken(
+                source=self.name,
+                detail=f"HTTP {stream.status} with {shown[:80]!r}, asked for {length} at {offset}",
+            )
+        # Only of a span: going on in another file would spoil what is here already.
+        etag = stream.headers.get("etag", "")
+        if stream.status == 206 and etag not in ("", f'"{digest}"'):
+            raise SourceBroken(
+                source=self.name, detail=f"sent a span of another file: {etag[:80]!r}"
+            )
 
     def _headers(self) -> Mapping[str, str]:
         token = self._token()
@@ -154,8 +180,9 @@ class HqClient:
 
     def _answered(self, method: str, path: str, **options: Any) -> Answer:
         answer = self.http.request(method, path, **options)
-        if answer.status >= 300:
-            raise self._problem(answer)
+        # Nothing else is a whole answer: 204 says nothing, 206 a part.
+        if answer.status not in (200, 201):
+            raise self._problem(method, answer)
         return answer
 
     def _decoded(self, answer: Answer, kind: type[T]) -> T:
@@ -164,21 +191,23 @@ class HqClient:
         except msgspec.MsgspecError as error:
             raise SourceBroken(source=self.name, detail=str(error)) from error
 
-    def _problem(self, answer: Answer) -> BitStationError:
+    def _problem(self, method: str, answer: Answer) -> BitStationError:
         try:
             problem = msgspec.json.decode(answer.body, type=Problem)
         except msgspec.MsgspecError:
             problem = Problem("about:blank", "", answer.status, "")
-        detail = problem.detail or problem.title or f"HTTP {answer.status}"
+        said = problem.detail or problem.title
+        detail = said or f"HTTP {answer.status}"
         if problem.code == StoreLocked.code:
             return StoreLocked(path=self.name, holder=detail)
         if answer.status in (401, 403):
             return TokenRefused(source=self.name, detail=detail)
         if answer.status == 404:
             return NotFound(source=self.name, what=detail)
-        if answer.status < 500 and problem.code:
+        if 400 <= answer.status < 500 and problem.code and method != "GET":
             return PublishRefused(source=self.name, detail=detail)
-        return SourceError(source=self.name, detail=f"HTTP {answer.status}: {detail}")
+        detail = f"HTTP {answer.status}" + (f": {said}" if said else "")
+        return SourceError(source=self.name, detail=detail)
 
 
 class HqSource(Source):
@@ -197,6 +226,10 @@ class HqSource(Source):
     def close(self) -> None:
         """Close idle connections."""
         self._client.close()
+
+    def abort(self) -> None:
+        """End transfers under way with a SourceError; may be called by a signal handler."""
+        self._client.abort()
 
     def _resolve(self, tool_id: str | None, version: str | None) -> Offer:
         if tool_id is None:
@@ -217,8 +250,22 @@ class HqSource(Source):
         return self._client.open_blob(digest, offset, length)
 
 
+def _tool_path(tool_id: str) -> str:
+    """Path of a tool. Raises UsageError for what is no tool id, and could be another path."""
+    if fault := tool_id_fault(tool_id):
+        raise UsageError(detail=fault)
+    return f"api/v1/tools/{tool_id}"
+
+
+def _session_path(session_id: str) -> str:
+    return f"api/v1/publish/sessions/{quote(session_id, safe='')}"
+
+
 def _head_of(stream: Stream) -> bytes:
     """First 64 KiB of an error's body: enough for a problem document, bounded for anything else."""
     block = memoryview(bytearray(65536))
-    count = stream.readinto(block)
-    return bytes(block[:count])
+    try:
+        return bytes(block[: stream.readinto(block)])
+    except SourceError:
+        # Its status says enough.
+        return b""

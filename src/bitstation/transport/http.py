@@ -7,28 +7,26 @@ seconds a GB, ten times what the general clients reach.
 from __future__ import annotations
 
 import http.client
+import selectors
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import NamedTuple
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from bitstation import __version__
-from bitstation.errors import (
-    BitStationError,
-    RedirectRefused,
-    SourceBroken,
-    SourceUnreachable,
-    TlsError,
-    UsageError,
-)
+from bitstation.errors import RedirectRefused, SourceBroken, SourceUnreachable, UsageError
+from bitstation.transport.http_stream import Stream, check_framing, foreign_error
 
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 30.0
 MAX_REDIRECTS = 5
-RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+# What may stand in a path as it is; a percent sign has been put there by whoever wrote the address.
+_PATH_SIGNS = "/%~!$&'()*+,;=:@"
 
 Body = bytes | memoryview | None
 
@@ -60,6 +58,8 @@ class HttpClient:
         self._headers = headers
         self._any_https_host = any_https_host
         self._idle: list[http.client.HTTPConnection] = []
+        self._sockets: dict[http.client.HTTPConnection, socket.socket] = {}
+        self._is_aborted = False
         self._lock = threading.Lock()
         self.name = f"{self._base.scheme}://{_authority(self._base)}"
 
@@ -84,7 +84,8 @@ class HttpClient:
                 data += block[:count]
                 if len(data) > max_bytes:
                     raise SourceBroken(source=self.name, detail=f"answer exceeds {max_bytes} bytes")
-            stream.finish()
+            if stream.status < 300:
+                stream.check_whole()
             return Answer(stream.status, stream.headers, bytes(data))
         finally:
             stream.close()
@@ -97,12 +98,15 @@ class HttpClient:
         body: Body = None,
         headers: Mapping[str, str] | None = None,
     ) -> Stream:
-        """Send a request and give the answer as a stream, redirects within the origin followed."""
-        url = urljoin(self._base.geturl(), path)
+        """Send a request and give the answer as a stream, redirects within the origin followed.
+
+        Only readers are redirected: what is written was meant for the place it was sent to.
+        """
+        url = self._url(path)
         sent = {**self._common_headers(), **(headers or {})}
         for _ in range(MAX_REDIRECTS + 1):
             stream = self._send(method, url, body, sent)
-            if stream.status not in (301, 302, 303, 307, 308):
+            if stream.status not in _REDIRECTS or method not in ("GET", "HEAD"):
                 return stream
             location = stream.headers.get("location", "")
             stream.close()
@@ -116,7 +120,23 @@ class HttpClient:
         with self._lock:
             idle, self._idle = self._idle, []
         for connection in idle:
-            connection.close()
+            self._drop(connection)
+
+    def abort(self) -> None:
+        """End every transfer under way with a SourceError, and refuse new ones.
+
+        Takes no lock, so that a signal handler may call it.
+        """
+        self._is_aborted = True
+        for each in list(self._sockets.values()):
+            with suppress(OSError):
+                # Not a TLS socket's own: that would let the reader go on in plain text.
+                socket.socket.shutdown(each, socket.SHUT_RDWR)
+
+    def _url(self, path: str) -> str:
+        """Address of a path below the base, or when it begins with ``/`` below the origin."""
+        origin = f"{self._base.scheme}://{self._base.netloc}"
+        return origin + (path if path.startswith("/") else self._base.path + path)
 
     def _common_headers(self) -> dict[str, str]:
         return {
@@ -127,12 +147,15 @@ class HttpClient:
         }
 
     def _redirected(self, url: str, location: str) -> str:
-        target = urljoin(url, location)
-        parts = urlsplit(target)
+        try:
+            target = urljoin(url, location)
+            parts = _checked(target)
+        except ValueError as error:
+            raise RedirectRefused(source=self.name, location=repr(location[:200])) from error
         allowed = self._is_own(parts) or (self._any_https_host and parts.scheme == "https")
         if not location or not allowed:
             raise RedirectRefused(source=self.name, location=target[:200])
-        return target
+        return parts._replace(path=quote(parts.path, safe=_PATH_SIGNS)).geturl()
 
     def _is_own(self, parts: SplitResult) -> bool:
         return (parts.scheme, _authority(parts)) == (self._base.scheme, _authority(self._base))
@@ -141,16 +164,16 @@ class HttpClient:
         parts = urlsplit(url)
         target = parts.path + (f"?{parts.query}" if parts.query else "")
         try:
-            connection, reused = self._connection(parts)
-            try:
-                return self._exchange(connection, method, target, body, headers, parts)
-            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
-                # An idle connection may have been closed by the other side at any time; a fresh
-                # one that fails is a real failure. Every request of ours may be sent twice: HQ's
-                # answers to PUT and POST are the same the second time.
-                if not reused:
-                    raise
-            return self._exchange(_connect(parts), method, target, body, headers, parts)
+            connection = self._idle_connection() if self._is_own(parts) else None
+            if connection is not None:
+                try:
+                    return self._exchange(connection, method, target, body, headers, parts)
+                except ConnectionError:
+                    # An idle connection may have been closed by the other side at any time; a
+                    # fresh one that fails is a real failure. Every request of ours may be sent
+                    # twice: HQ's answers to PUT and POST are the same the second time.
+                    pass
+            return self._exchange(self._connect(parts), method, target, body, headers, parts)
         except (OSError, http.client.HTTPException) as error:
             raise foreign_error(error, self.name) from error
 
@@ -166,89 +189,79 @@ class HttpClient:
         try:
             connection.request(method, target, body=body, headers=dict(headers))
             response = connection.getresponse()
+            try:
+                check_framing(response, self.name)
+            except BaseException:
+                response.close()
+                raise
         except BaseException:
-            connection.close()
+            self._drop(connection)
             raise
-        give_back = self._give_back if self._is_own(parts) else http.client.HTTPConnection.close
-        return Stream(response, connection, give_back, self.name)
+        give_back = self._give_back if self._is_own(parts) else self._drop
+        return Stream(response, connection, give_back, self._drop, self.name)
 
-    def _connection(self, parts: SplitResult) -> tuple[http.client.HTTPConnection, bool]:
-        if self._is_own(parts):
+    def _idle_connection(self) -> http.client.HTTPConnection | None:
+        """A connection that is still open and on which nothing has come that nobody asked for."""
+        while True:
             with self._lock:
-                if self._idle:
-                    return self._idle.pop(), True
-        return _connect(parts), False
+                if not self._idle:
+                    return None
+                connection = self._idle.pop()
+            if not _is_readable(connection.sock):
+                return connection
+            self._drop(connection)
+
+    def _connect(self, parts: SplitResult) -> http.client.HTTPConnection:
+        connection = _connect(parts)
+        self._sockets[connection] = connection.sock
+        # Asked after it became known to abort(), which otherwise could miss it.
+        if self._is_aborted:
+            self._drop(connection)
+            raise SourceUnreachable(source=self.name, detail="stopped")
+        return connection
 
     def _give_back(self, connection: http.client.HTTPConnection) -> None:
         with self._lock:
             self._idle.append(connection)
 
-
-class Stream:
-    """An answer whose body is read into the caller's buffers."""
-
-    def __init__(
-        self,
-        response: http.client.HTTPResponse,
-        connection: http.client.HTTPConnection,
-        give_back: Callable[[http.client.HTTPConnection], None],
-        source: str,
-    ) -> None:
-        self._response = response
-        self._connection = connection
-        self._give_back = give_back
-        self._source = source
-        self.status = response.status
-        self.headers = {name.lower(): value for name, value in response.getheaders()}
-
-    def readinto(self, buffer: memoryview) -> int:
-        """Fill some of ``buffer``; 0 at the end of the body. Raises SourceBroken."""
-        try:
-            return self._response.readinto(buffer)
-        except (OSError, http.client.HTTPException) as error:
-            raise foreign_error(error, self._source) from error
-
-    def finish(self) -> None:
-        """Say that the body was read to its end. Raises SourceBroken when it was cut short."""
-        if self._response.length not in (0, None):
-            raise SourceBroken(
-                source=self._source, detail=f"ended {self._response.length} bytes too early"
-            )
-
-    def close(self) -> None:
-        """Keep the connection for the next request when the body was read whole, else close it."""
-        if self._response.isclosed() and not self._response.will_close:
-            self._give_back(self._connection)
-        else:
-            with suppress(OSError):
-                self._response.close()
-            self._connection.close()
+    def _drop(self, connection: http.client.HTTPConnection) -> None:
+        self._sockets.pop(connection, None)
+        connection.close()
 
 
 def parse_base(url: str) -> SplitResult:
     """Origin of an http or https address, with its path. Raises UsageError."""
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+    try:
+        parts = _checked(url if "://" in url else f"http://{url}")
+    except ValueError as error:
+        raise UsageError(detail=f"{url!r} is not an address: {error}") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
         raise UsageError(detail=f"{url!r} is not an http or https address without a user name")
-    path = parts.path if parts.path.endswith("/") else parts.path + "/"
+    path = quote(parts.path, safe=_PATH_SIGNS)
+    path = path if path.endswith("/") else path + "/"
     return parts._replace(path=path, query="", fragment="")
 
 
-def foreign_error(error: Exception, source: str) -> BitStationError:
-    """Our error for what http.client, ssl or the socket raised."""
-    if isinstance(error, ssl.SSLError):
-        return TlsError(source=source, detail=str(error))
-    if isinstance(error, http.client.HTTPException):
-        return SourceBroken(source=source, detail=f"{type(error).__name__} {error}".strip())
-    if isinstance(error, TimeoutError):
-        return SourceUnreachable(source=source, detail="no answer in time")
-    return SourceUnreachable(source=source, detail=getattr(error, "strerror", None) or str(error))
+def _checked(url: str) -> SplitResult:
+    """Parts of an address. Raises ValueError when it can name no host and port."""
+    parts = urlsplit(url)
+    _ = parts.port
+    # The resolver would refuse such a name with an error of another kind.
+    (parts.hostname or "").encode("idna")
+    return parts
 
 
 def _authority(parts: SplitResult) -> str:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     host = parts.hostname or ""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _is_readable(sock: socket.socket) -> bool:
+    """Say whether something, or the end, is there to be read without waiting."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(sock, selectors.EVENT_READ)
+        return bool(selector.select(0))
 
 
 def _connect(parts: SplitResult) -> http.client.HTTPConnection:

@@ -127,6 +127,10 @@ class Source(abc.ABC):
         """Give up connections and files."""
         return
 
+    def abort(self) -> None:
+        """Let reads under way end with a SourceError soon; may be called by a signal handler."""
+        return
+
     @abc.abstractmethod
     def _resolve(self, tool_id: str | None, version: str | None) -> Offer: ...
 

@@ -14,7 +14,8 @@ foreach ($folder in @("$tool\..\..\venv", "$tool\venv")) {
     if (Test-Path "$folder\Scripts\python.exe") { $python = "$folder\Scripts\python.exe"; break }
 }
 if (-not $python) {
-    foreach ($name in @("python3", "python", "py")) {
+    # The launcher first: without a Python, Windows keeps python.exe as a door to its shop.
+    foreach ($name in @("py", "python3", "python")) {
         if (Get-Command $name -ErrorAction SilentlyContinue) { $python = $name; break }
     }
 }
