@@ -7,8 +7,13 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from bitstation.core.digest import digest_of
+import pytest
+
+from bitstation.core.digest import Digest, digest_of
 from bitstation.core.manifest import Entry, Manifest, build_manifest
+from bitstation.errors import PackageInvalid
+from bitstation.transport.package import PackageSource
+from bitstation.transport.source import Source
 
 FILES = {
     "tool.json": b"{}\n",
@@ -58,6 +63,24 @@ def saved(folder: Path, data: bytes) -> Path:
     path = folder / "tool_sample_1.0.0.zip"
     path.write_bytes(data)
     return path
+
+
+def content(source: Source, digest: Digest, offset: int, length: int) -> bytes:
+    """A span read in uneven bites, as the engine might."""
+    data = bytearray(length)
+    view, done = memoryview(data), 0
+    with source.read_range(digest, offset, length) as reader:
+        while count := reader.readinto(view[done : done + 1000]):
+            done += count
+    return bytes(data[:done])
+
+
+def refused(folder: Path, data: bytes, *words: str) -> None:
+    """The package is refused as a whole, for the reason named."""
+    with pytest.raises(PackageInvalid) as caught:
+        PackageSource(saved(folder, data))
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+    assert caught.value.exit_code == 30
 
 
 class _Unseekable:

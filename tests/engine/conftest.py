@@ -11,6 +11,7 @@ import pytest
 from bitstation import DeltaUpdater
 from bitstation.storage import proving
 from bitstation.testing.releases import TOOL_ID
+from bitstation.worker import fetch
 
 MakeUpdater = Callable[..., DeltaUpdater]
 
@@ -25,6 +26,12 @@ def _note_open(event: str, arguments: tuple[object, ...]) -> None:
 
 # A hook can never be taken back; it does nothing while nobody watches.
 sys.addaudithook(_note_open)
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source that fails is asked again at once."""
+    monkeypatch.setattr(fetch, "FIRST_PAUSE_S", 0.0)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -30,7 +31,7 @@ class NoLink(NoClone):
     """A volume without hard links either, such as exFAT."""
 
     def link(self, source: Path, target: Path) -> None:
-        raise OSError(95, "not supported")
+        raise OSError(errno.ENOTSUP, "not supported")
 
 
 def identity(path: Path) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from typing import Any
 class WebHost:
     """Serves one file at ``/model``. Every attribute may be changed by a test.
 
+    ``headers`` are sent besides; one that is None is left out.
     ``cut_after``: bytes of a body after which the connection ends, once for each number in it.
     """
 
@@ -22,7 +23,7 @@ class WebHost:
         self.status = 0
         self.ignore_ranges = False
         self.location = ""
-        self.headers: dict[str, str] = {}
+        self.headers: dict[str, str | None] = {}
         self.extra = b""
         self.cut_after: list[int] = []
         self.requests: list[Mapping[str, str]] = []
@@ -60,7 +61,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         sent = {"Content-Length": str(len(body)), **headers, **self.host.headers}
         for name, value in sent.items():
-            self.send_header(name, value)
+            if value is not None:
+                self.send_header(name, value)
+        if sent["Content-Length"] is None:
+            self.close_connection = True
         self.end_headers()
         if self.host.cut_after and body:
             self.wfile.write(body[: self.host.cut_after.pop(0)])
@@ -72,13 +76,19 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_args: Any) -> None:
+        """A client that hangs up is what some tests are about."""
+
+
 @contextmanager
 def serving(data: bytes) -> Iterator[WebHost]:
     """A host on a free port of loopback."""
     host = WebHost(data)
     handler = type("Handler", (_Handler,), {"host": host})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), handler)
     host.url = f"http://127.0.0.1:{server.server_address[1]}/model"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
@@ -47,7 +48,9 @@ ARGPARSE = {
 }
 
 HEADER = "# What people read, from English (the message ids). After a change: python dev.py words"
-# Headers that would differ at each run, or name nobody.
+# Nobody reads these dates, and true ones would make other bytes at each run.
+NEVER = datetime(2026, 1, 1, tzinfo=UTC)
+# Headers that say nothing, or name nobody.
 UNSAID = tuple(
     f'"{name}'.encode()
     for name in ("Project-", "Report-", "POT-", "PO-Rev", "Last-", "Language-T", "Generated-")
@@ -121,7 +124,9 @@ def bring_up_to_date(po: Path) -> list[str]:
     """Write a catalogue anew from the code, keeping its translations; what it lacks."""
     with po.open("rb") as text:
         known = read_po(text)
-    fresh = Catalog(known.locale, header_comment=HEADER, fuzzy=False)
+    fresh = Catalog(
+        known.locale, header_comment=HEADER, creation_date=NEVER, revision_date=NEVER, fuzzy=False
+    )
     lacking = []
     for words in words_in_code():
         earlier = known.get(words.key if isinstance(words.key, str) else words.key[0])

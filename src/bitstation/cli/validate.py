@@ -65,7 +65,7 @@ def progress_of(ctx: Context) -> Progress:
     titles = {
         "hash": _("Hashing {}"),
         "pack": _("Packing {}"),
-        "prove": _("Proving the package of {}"),
+        "prove": _("Proving {}"),
         "fetch": _("Fetching {}"),
     }
 

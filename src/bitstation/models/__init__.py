@@ -1,1 +1,1 @@
-"""What the bytes of a model mean: GGUF and safetensors as spans. Standard library and msgspec only."""
+"""What the bytes of a model mean: GGUF and safetensors as spans, without third-party readers."""

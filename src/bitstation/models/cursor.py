@@ -1,4 +1,4 @@
-"""Little-endian values of a header, one after another, with little memory and no belief in counts."""
+"""Little-endian values of a header, in turn, with little memory and no belief in counts."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Block layouts of ggml's tensor types: how many bytes a tensor takes.
 
 Source: ggml.h (enum ggml_type) and ggml-common.h (block_*). Ids 4, 5, 31 to 33 and 36 to 38 were
-withdrawn. From 41 on programs derived from ggml have given the same ids to layouts of their own, and
-new types appear every few months: a type that is not here is no fault, its tensors are bounded by
-their neighbours.
+withdrawn. Q8_1 (9) never stands in a file, and has two sizes in ggml's own sources. From 41 on
+programs derived from ggml gave the same ids to layouts of their own, and new types appear every few
+months: a type that is not here is no fault, its tensors are bounded by their neighbours.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ TYPES = MappingProxyType(
         6: TensorType("Q5_0", 32, 22),
         7: TensorType("Q5_1", 32, 24),
         8: TensorType("Q8_0", 32, 34),
-        9: TensorType("Q8_1", 32, 36),
         10: TensorType("Q2_K", 256, 84),
         11: TensorType("Q3_K", 256, 110),
         12: TensorType("Q4_K", 256, 144),

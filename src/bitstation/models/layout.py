@@ -14,7 +14,7 @@ from typing import Protocol
 import msgspec
 
 MAX_TENSORS = 250_000
-"""The largest single files seen hold some thousands; 91,991 tensors of DeepSeek-V3 lie in 163 files.
+"""The largest single files hold some thousands, for models of 100,000 tensors come in many files.
 A span takes about 250 bytes of memory, so this bounds a hostile file to some 60 MB."""
 
 MAX_NAME_BYTES = 1024
@@ -23,7 +23,7 @@ MAX_NAME_BYTES = 1024
 MAX_ELEMENTS = 2**63 - 1
 
 MIN_PIECE_BYTES = 4096
-"""Smallest part of a header that is worth a block of its own: its row in a map is then below 1 %."""
+"""Smallest part of a header that is worth its own block: its row in a map is then below 1 %."""
 
 UNKNOWN_LENGTH = -1
 
@@ -77,11 +77,6 @@ class Layout(msgspec.Struct, frozen=True):
     format: str
     size_bytes: int
     spans: tuple[Span, ...]
-
-    @property
-    def header_bytes(self) -> int:
-        """Length of the header; its spans are the first ones."""
-        return sum(span.length for span in self.spans if span.kind is SpanKind.HEADER)
 
     @property
     def tensors(self) -> Iterator[Span]:

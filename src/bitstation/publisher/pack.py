@@ -181,7 +181,7 @@ class Packing:
             self._work / package.files[0].name,
             manifest,
             self._work / "proof",
-            on_bytes=self._progress("prove", manifest.tool_id, size_bytes),
+            on_bytes=self._progress("prove", package.name, size_bytes),
             stop=self._stop,
         )
         return PackedRelease(plan, package, frontend)

@@ -91,25 +91,24 @@ class PackageWriter:
         return asset
 
     def _write(self, name: str, checked: CheckedTool, manifest: Manifest, below: str) -> Asset:
-        entries = [row for row in manifest.entries if row.path.startswith(below)]
-        on_bytes = self._progress("pack", name, sum(entry.size for entry in entries))
+        # The manifest's entries, the files and their proofs stand in the same order.
+        rows = zip(manifest.entries, checked.inventory.files, checked.proofs, strict=True)
+        chosen = [row for row in rows if row[0].path.startswith(below)]
+        on_bytes = self._progress("pack", name, sum(entry.size for entry, _, _ in chosen))
         parts = PartsWriter(self._folder / name, self._max_asset_bytes, self._disk)
         try:
             writer = ZipWriter(parts, on_bytes, self._stop)
             if not below:
                 writer.add_bytes(MANIFEST_NAME, manifest.encode())
-            # The manifest's entries, the files and their proofs stand in the same order.
-            for entry, found, proof in zip(
-                manifest.entries, checked.inventory.files, checked.proofs, strict=True
-            ):
-                if entry.path.startswith(below) and proof.facts is not None:
-                    writer.add_file(
-                        entry.path.removeprefix(below),
-                        found.file,
-                        proof.facts,
-                        entry.sha256,
-                        executable=entry.executable,
-                    )
+            for entry, found, proof in chosen:
+                assert proof.facts is not None  # else there were faults
+                writer.add_file(
+                    entry.path.removeprefix(below),
+                    found.file,
+                    proof.facts,
+                    entry.sha256,
+                    executable=entry.executable,
+                )
             files = writer.finish()
         finally:
             parts.close()

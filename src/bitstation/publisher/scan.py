@@ -111,10 +111,7 @@ class _Scan:
         path = place.path + entry.name
         is_link = host.is_link(Path(entry.path))
         is_folder = not is_link and entry.is_dir(follow_symlinks=False)
-        # A link named venv or output is the publisher's own affair, as a folder of that name is.
-        scope, rule = folder_scope(path) if is_folder or is_link else scope_of(path)
-        if is_link and scope is Scope.RELEASE:
-            scope, rule = scope_of(path)
+        scope, rule = _scope(path, is_folder, is_link)
         if scope is not Scope.RELEASE:
             self.left_out.append(LeftOut(path + "/" * is_folder, f"{scope.value} ({rule})"))
             return None
@@ -142,3 +139,12 @@ class _Scan:
             self.faults.append(f"{path!r} is a pipe, socket or device: a release holds plain files")
             return
         self.files.append(FoundFile(path, Path(entry.path), found.st_size))
+
+
+def _scope(path: str, is_folder: bool, is_link: bool) -> tuple[Scope, str]:
+    if is_folder or is_link:
+        scope, rule = folder_scope(path)
+        # A link named venv or output is the publisher's own affair, as a folder of that name is.
+        if is_folder or scope is not Scope.RELEASE:
+            return scope, rule
+    return scope_of(path)

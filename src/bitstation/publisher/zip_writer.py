@@ -45,7 +45,7 @@ def _packer() -> zlib._Compress:
 class ZipWriter:
     """Appends files to an archive; ``finish`` ends it.
 
-    Raises OSError, StoreError, FileChanged, UpdateCancelled. Memory: two blocks of 4 MiB.
+    Raises OSError, StoreError, FileChanged, UpdateCancelled. Memory: a block of 4 MiB.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class ZipWriter:
         self._on_bytes = on_bytes
         self._stop = stop
         self._members: list[Member] = []
+        self._block = memoryview(bytearray(_BLOCK_BYTES))
 
     def add_bytes(self, name: str, data: bytes) -> None:
         """Append a text file that is in memory."""
@@ -103,19 +104,19 @@ class ZipWriter:
 
     def _copy(self, reader: FileIO, method: int, *, hashed: bool) -> tuple[int, str | None]:
         """Write a file's data, packed as ``method`` says; gives its CRC-32, and digest if asked."""
-        crc, hasher, packer = 0, hashlib.sha256() if hashed else None, _packer()
-        block = memoryview(bytearray(_BLOCK_BYTES))
-        while count := reader.readinto(block):
-            data = block[:count]
+        crc, hasher = 0, hashlib.sha256() if hashed else None
+        packer = _packer() if method == DEFLATED else None
+        while count := reader.readinto(self._block):
+            data = self._block[:count]
             crc = zlib.crc32(data, crc)
             if hasher:
                 hasher.update(data)
-            self._parts.write(packer.compress(data) if method == DEFLATED else data)
+            self._parts.write(packer.compress(data) if packer else data)
             if self._on_bytes:
                 self._on_bytes(count)
             if self._stop:
                 self._stop.check()
-        if method == DEFLATED:
+        if packer:
             self._parts.write(packer.flush())
         return crc, hasher.hexdigest() if hasher else None
 

@@ -167,18 +167,21 @@ def read_manifest_bytes(folder: Path) -> bytes:
 
 
 class PlainPaths:
-    """Tells which paths of a folder lie in it: those without a link among their folders."""
+    """Tells which paths lie, or could be made, in a folder: no link or file is above them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._plain: dict[str, bool] = {"": True}
 
     def __contains__(self, path: str) -> bool:
-        """Cost: one stat for each distinct folder."""
+        """Cost: two looks at each distinct folder."""
         parent = path.rpartition("/")[0]
         if parent not in self._plain:
-            self._plain[parent] = parent in self and not host.is_link(self._folder / parent)
+            self._plain[parent] = parent in self and self._may_hold(self._folder / parent)
         return self._plain[parent]
+
+    def _may_hold(self, folder: Path) -> bool:
+        return not host.is_link(folder) and (folder.is_dir() or not folder.exists())
 
 
 def files_below(folder: Path) -> Iterator[str]:

@@ -78,14 +78,14 @@ class HttpClient:
         """
         stream = self.open(method, path, body=body, headers=headers)
         try:
+            if stream.status < 300:
+                stream.check_whole()
             data = bytearray()
             block = memoryview(bytearray(65536))
             while count := stream.readinto(block):
                 data += block[:count]
                 if len(data) > max_bytes:
                     raise SourceBroken(source=self.name, detail=f"answer exceeds {max_bytes} bytes")
-            if stream.status < 300:
-                stream.check_whole()
             return Answer(stream.status, stream.headers, bytes(data))
         finally:
             stream.close()
@@ -151,10 +151,10 @@ class HttpClient:
             target = urljoin(url, location)
             parts = _checked(target)
         except ValueError as error:
-            raise RedirectRefused(source=self.name, location=repr(location[:200])) from error
+            raise RedirectRefused(source=self.name, location=_shown(location)) from error
         allowed = self._is_own(parts) or (self._any_https_host and parts.scheme == "https")
         if not location or not allowed:
-            raise RedirectRefused(source=self.name, location=target[:200])
+            raise RedirectRefused(source=self.name, location=_shown(target))
         return parts._replace(path=quote(parts.path, safe=_PATH_SIGNS)).geturl()
 
     def _is_own(self, parts: SplitResult) -> bool:
@@ -255,6 +255,11 @@ def _authority(parts: SplitResult) -> str:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     host = parts.hostname or ""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _shown(text: str) -> str:
+    """What another side said, short and without signs that steer a terminal."""
+    return ascii(text[:200])[1:-1]
 
 
 def _is_readable(sock: socket.socket) -> bool:

@@ -24,6 +24,7 @@ def carry(run: Run, base: Manifest | None, folder: Path, target: Manifest) -> li
     if base is None or base.tool_version == target.tool_version:
         return []
     source = run.tree.release(base.tool_version)
+    # Where a file of the target stands in the way of a folder, what is left behind is set aside.
     listed, plain = {entry.path for entry in target.entries}, PlainPaths(folder)
     paths = [
         path
@@ -91,9 +92,6 @@ def _is_newer(source: Path, target: Path) -> bool:
         there = os.lstat(target)
     except FileNotFoundError:
         return True
-    except NotADirectoryError:
-        # A file of the target stands where a folder would be needed: it is set aside later.
-        return False
     return not host.is_link(source) and os.lstat(source).st_mtime_ns > there.st_mtime_ns
 
 

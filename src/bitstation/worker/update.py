@@ -168,12 +168,18 @@ def _check_allowed(run: Run, base: Manifest | None, target: Resolved) -> None:
             known=known_digest,
             offered=manifest.manifest_hash,
         )
-    installed = base.tool_version if base else run.tree.current_version()
+    installed = base.tool_version if base else _damaged_version(run)
     if installed is None or not is_older(version, installed) or target.required:
         return
     if not run.options.allow_downgrade:
         raise DowngradeRefused(tool_id=manifest.tool_id, version=version, installed=installed)
     run.emit(GuardLowered, switch="--allow-downgrade", detail=installed)
+
+
+def _damaged_version(run: Run) -> str | None:
+    """Version that the pointer names though its manifest cannot be read."""
+    version = run.tree.current_version()
+    return version if version in run.tree.release_folders() else None
 
 
 def current_manifest(run: Run) -> Manifest | None:

@@ -1,0 +1,50 @@
+"""Where a model is cut into blocks: within spans, never across them.
+
+- Every span is cut from its own start, so that equal tensors have equal blocks wherever they lie,
+  and a tensor that only grew at its end keeps all blocks but the last.
+- Padding is never joined to anything. Between header and tensors its length follows the header's,
+  and would change a neighbour's block at every edit. After a tensor it follows the tensor's own
+  length, so joining it would be harmless among GGUF files of one alignment; but safetensors has
+  none, nor has the last tensor of some writers, and there the same weights would no longer be the
+  same blocks. It is rare: no tensor of all-MiniLM-L6-v2 needs any in F16, Q8_0 or Q6_K. A map need
+  not spend a digest on it: it is zeroes (GGUF) or spaces (safetensors).
+- Header spans are cut like tensors. The parsers have cut off large metadata values already, so an
+  edit near the front shifts nothing inside any other span.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from bitstation.models.layout import Layout
+
+BLOCK_BYTES = 1 << 20
+"""At 35 bytes a row, a map takes 35 KB for each GB of model."""
+
+LEAST_MEAN_BYTES = 4096
+
+
+class Block(msgspec.Struct, frozen=True, gc=False):
+    """A stretch of a file; ``span`` is the number of the span that holds it."""
+
+    offset: int
+    length: int
+    span: int
+
+
+def cut_model(layout: Layout) -> Iterator[Block]:
+    """Blocks of at most 1 MiB that cover the file exactly, in its order."""
+    for number, span in enumerate(layout.spans):
+        for offset in range(span.offset, span.end, BLOCK_BYTES):
+            yield Block(offset, min(BLOCK_BYTES, span.end - offset), number)
+
+
+def is_too_fine(layout: Layout) -> bool:
+    """Say whether blocks would be so small that a map took 1 % of the file: cut it by content then.
+
+    Such are models for tests, and files made to be a burden: 250,000 tensors of one byte.
+    """
+    blocks = sum(-(-span.length // BLOCK_BYTES) for span in layout.spans)
+    return layout.size_bytes < blocks * LEAST_MEAN_BYTES

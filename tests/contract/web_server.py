@@ -1,0 +1,170 @@
+"""A web server on loopback that sends exactly the bytes a test tells it to, and no other."""
+
+from __future__ import annotations
+
+import enum
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import BinaryIO, NamedTuple
+
+_LONGEST_WAIT_S = 30
+# Lingering for no time: the close throws away what is unsent and resets the connection.
+_AT_ONCE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+
+
+class Then(enum.Enum):
+    """What happens to a connection once the bytes are out."""
+
+    KEEP = enum.auto()
+    CLOSE = enum.auto()
+    RESET = enum.auto()
+    HANG = enum.auto()
+    """Nothing more is said, until the client ends it."""
+
+
+class Asked(NamedTuple):
+    """One request; ``connection`` counts from 0, header names are in lower case."""
+
+    connection: int
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Said(NamedTuple):
+    """One answer, byte for byte."""
+
+    data: bytes
+    then: Then = Then.KEEP
+
+    def cut(self, count: int, then: Then = Then.CLOSE) -> Said:
+        """Only the first ``count`` bytes of it."""
+        return Said(self.data[:count], then)
+
+
+Script = Callable[[Asked], Said]
+
+
+def said(
+    status: int = 200,
+    body: bytes = b"",
+    headers: Mapping[str, str | None] | None = None,
+    *,
+    version: str = "1.1",
+    then: Then = Then.KEEP,
+) -> Said:
+    """An answer in good form; a header that is None is left out, Content-Length too."""
+    stated = {"Content-Length": str(len(body)), **(headers or {})}
+    lines = [f"{name}: {value}" for name, value in stated.items() if value is not None]
+    head = "\r\n".join([f"HTTP/{version} {status} So", *lines, "", ""])
+    return Said(head.encode("latin-1") + body, then)
+
+
+def chunked(*chunks: bytes, end: bytes = b"0\r\n\r\n", then: Then = Then.KEEP) -> Said:
+    """An answer in chunks."""
+    body = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + end
+    return said(200, body, {"Content-Length": None, "Transfer-Encoding": "chunked"}, then=then)
+
+
+class WebServer:
+    """Answers every request as its ``script`` says, which a test may change at any time."""
+
+    def __init__(self) -> None:
+        self.script: Script = lambda _asked: said(404)
+        self.greeting = b""
+        self.asked: list[Asked] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._is_closing = False
+        self._connections: list[tuple[threading.Thread, socket.socket]] = []
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
+
+    @property
+    def connections(self) -> int:
+        """How many connections there have been."""
+        return len(self._connections)
+
+    def say(self, *answers: Said) -> None:
+        """Give these answers, one a request, the last of them again and again."""
+        left = list(answers)
+        self.script = lambda _asked: left.pop(0) if len(left) > 1 else left[0]
+
+    def check_left(self) -> None:
+        """Raise AssertionError when a connection is held open by the client."""
+        for thread, _ in list(self._connections):
+            thread.join(_LONGEST_WAIT_S)
+            assert not thread.is_alive(), "the client left a connection open"
+
+    def close(self) -> None:
+        """End everything."""
+        self._is_closing = True
+        # A thread that waits for connections wakes up for one everywhere, for a close not so.
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", self.port)).close()
+        self._accepting.join(_LONGEST_WAIT_S)
+        self._listener.close()
+        for thread, connection in self._connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            thread.join(_LONGEST_WAIT_S)
+
+    def _accept(self) -> None:
+        while True:
+            connection, _ = self._listener.accept()
+            if self._is_closing:
+                connection.close()
+                return
+            number = len(self._connections)
+            thread = threading.Thread(target=self._serve, args=(number, connection), daemon=True)
+            self._connections.append((thread, connection))
+            thread.start()
+
+    def _serve(self, number: int, connection: socket.socket) -> None:
+        # The client may go away at any time.
+        with connection, connection.makefile("rb") as reader, suppress(ConnectionError):
+            connection.sendall(self.greeting)
+            while asked := _read_request(number, reader):
+                self.asked.append(asked)
+                data, then = self.script(asked)
+                connection.sendall(data)
+                if then is Then.RESET:
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+                    return
+                if then is Then.CLOSE:
+                    connection.shutdown(socket.SHUT_WR)
+                if then is not Then.KEEP:
+                    break
+            # Ends when the client ends it: that is how a test knows that it did.
+            while reader.read(65536):
+                pass
+
+
+def _read_request(number: int, reader: BinaryIO) -> Asked | None:
+    line = reader.readline().decode("latin-1").split()
+    if not line:
+        return None
+    headers = {}
+    while (row := reader.readline().decode("latin-1").strip()) != "":
+        name, _, value = row.partition(":")
+        headers[name.lower()] = value.strip()
+    body = reader.read(int(headers.get("content-length", "0")))
+    return Asked(number, line[0], line[1], headers, body)
+
+
+@contextmanager
+def serving(script: Script | None = None) -> Iterator[WebServer]:
+    """A server on a free port, until the block ends; by then the client must have hung up."""
+    server = WebServer()
+    server.script = script or server.script
+    try:
+        yield server
+        server.check_left()
+    finally:
+        server.close()
