@@ -1,4 +1,4 @@
-"""BitStation: signed, differential releases of AI tools for fleets of GPU PCs.
+"""BitStation: differential releases of AI tools for fleets of GPU PCs.
 
 The public names load on first use, so that ``import bitstation`` costs nothing.
 """

@@ -59,7 +59,7 @@ class MissingExtra(UsageError):
 
     code = "missing-extra"
     message = "{command} needs packages that are not installed: {detail}"
-    hint = "install them with: pip install 'bitstation[{extra}]'"
+    hint = 'install them with: pip install "bitstation[{extra}]"'
 
 
 # --- what a publisher or a source says is not well formed ------------------------------------
@@ -149,7 +149,7 @@ class TokenRefused(TrustError):
     """HQ did not accept the token, or none was given."""
 
     code = "token-refused"
-    message = "HQ at {source} refused: {detail}"
+    message = "{source} refused: {detail}"
     hint = "give the token HQ wrote at its first start, by --token-file or BITSTATION_TOKEN_FILE"
 
 
@@ -357,6 +357,14 @@ class NoSuchRelease(InstallError):
     exit_code = 21
     message = "{tool_id} {version} is not kept on this machine; kept: {kept}"
     hint = "'bitstation update {tool_id} --version {version}' fetches it"
+
+
+class NoEarlierRelease(NoSuchRelease):
+    """A rollback was asked for where there is nothing to go back to."""
+
+    code = "no-earlier-release"
+    message = "{tool_id} has no earlier release on this machine; kept: {kept}"
+    hint = "the first update keeps the release before it; --version of update fetches any other"
 
 
 class FileInUse(InstallError):

@@ -269,14 +269,15 @@ def test_keeping_more_releases_is_remembered_by_recovery(
         make_updater(options=options).update(MemorySource(release))
     with monkeypatch.context() as patched:
 
-        def die(*_arguments: object) -> None:
+        def die(*_arguments: object, **_options: object) -> None:
             raise KeyboardInterrupt
 
-        patched.setattr("bitstation.worker.update.collect", die)
+        patched.setattr("bitstation.worker.update.append_history", die)
         with pytest.raises(KeyboardInterrupt):
             make_updater(options=options).update(MemorySource(FIRST))
 
     make_updater().verify()
 
     assert len(make_updater().tree.kept_versions()) == 4
-    assert [record.to_version for record in make_updater().history()][-2:] == ["0.2.0", "1.0.0"]
+    history = [row.to_version for row in make_updater().history() if row.command == "update"]
+    assert history == ["0.0.0", "0.1.0", "0.2.0", "1.0.0"]

@@ -74,20 +74,18 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
             module = importlib.import_module(f"bitstation.cli.{module_name}")
             module.add_arguments(command)
             _translate_help(command, _)
-            for leaf in _leaves(command):
-                _add_common(leaf, _, top=False)
+            for each in _parsers(command):
+                _add_common(each, _, top=False)
     return parser
 
 
-def _leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    nested = [
-        action for action in parser._actions if isinstance(action, argparse._SubParsersAction)
-    ]
-    if not nested:
-        yield parser
-    for action in nested:
-        for choice in action.choices.values():
-            yield from _leaves(choice)
+def _parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """A command's parser and those of its verbs."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for choice in action.choices.values():
+                yield from _parsers(choice)
 
 
 def _argparse_speaks(lang: str | None) -> Callable[[str], str]:

@@ -22,6 +22,8 @@ def run(args: argparse.Namespace, ctx: Context) -> int:
         raise NoInstallation(tool_id=args.tool, root=str(ctx.root.path))
     ctx.json({"history": found})
     _ = ctx.gettext
+    if not any(found.values()):
+        ctx.print(_("Nothing was done in {} yet").format(ctx.root.path))
     for tool_id, records in found.items():
         for record in records:
             ctx.print(

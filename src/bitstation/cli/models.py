@@ -8,6 +8,7 @@ from pathlib import Path
 from bitstation.cli.context import Context
 from bitstation.cli.display import size_text
 from bitstation.cli.validate import progress_of
+from bitstation.errors import UsageError
 from bitstation.publisher.cache import open_ledger
 from bitstation.publisher.models import fetch_models
 
@@ -22,6 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, ctx: Context) -> int:
     """Bring the locked models of a tool that are not there."""
     _ = ctx.gettext
+    if not args.folder.is_dir():
+        raise UsageError(detail=_("{} is no folder").format(args.folder))
     ledger = open_ledger()
     try:
         fetched = fetch_models(

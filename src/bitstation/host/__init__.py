@@ -12,6 +12,8 @@ from bitstation.host.threads import shared_pool
 
 if sys.platform == "win32":
     from bitstation.host.windows import (
+        FLUSH_FLAGS,
+        HAS_MODES,
         FileLock,
         clone_file,
         is_link,
@@ -29,6 +31,8 @@ if sys.platform == "win32":
     )
 else:
     from bitstation.host.posix import (
+        FLUSH_FLAGS,
+        HAS_MODES,
         FileLock,
         clone_file,
         is_link,
@@ -46,6 +50,8 @@ else:
     )
 
 __all__ = [
+    "FLUSH_FLAGS",
+    "HAS_MODES",
     "FileLock",
     "StatFacts",
     "clone_file",

@@ -19,6 +19,11 @@ if sys.platform != "win32":
     _FICLONE = 0x40049409
     _SYNC_FILE_RANGE_WRITE = 2
 
+    FLUSH_FLAGS = os.O_RDONLY
+    """How a file must be opened to be made durable."""
+    HAS_MODES = True
+    """Whether a file says that it may be executed."""
+
     class FileLock:
         """Advisory lock that the system drops when its holder ends, however it ends."""
 

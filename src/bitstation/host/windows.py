@@ -58,6 +58,11 @@ if sys.platform == "win32":
             ("attributes", wintypes.DWORD),
         )
 
+    FLUSH_FLAGS = os.O_RDWR
+    """How a file must be opened to be made durable: only a handle that may write may flush."""
+    HAS_MODES = False
+    """Whether a file says that it may be executed: here its suffix does."""
+
     class FileLock:
         """Mandatory lock on one byte far past the end, so that the note stays readable."""
 

@@ -12,7 +12,7 @@ from bitstation.core.assets import CATALOG_NAME
 from bitstation.core.catalog import MAX_CATALOG_BYTES, parse_catalog
 from bitstation.core.manifest import Manifest
 from bitstation.core.wire import BlobWanted
-from bitstation.errors import NotFound, ReleaseConflict
+from bitstation.errors import NotFound, ReleaseConflict, UsageError
 from bitstation.storage.hashing import Stop
 from bitstation.transport.hq import HqClient
 from bitstation.transport.open import open_source
@@ -55,13 +55,15 @@ class Published(msgspec.Struct, frozen=True):
 def packages_in(dist: Path) -> list[tuple[str | None, Path]]:
     """(tool_id, package) of every tool in the catalog of a dist folder.
 
-    Raises NotFound, ManifestError.
+    Raises UsageError, ManifestError.
     """
     try:
         with (dist / CATALOG_NAME).open("rb") as file:
             data = file.read(MAX_CATALOG_BYTES + 1)
     except OSError as error:
-        raise NotFound(source=str(dist), what=f"a {CATALOG_NAME} ({error.strerror})") from error
+        raise UsageError(
+            detail=f"{dist} is no folder that 'pack' wrote: {CATALOG_NAME}: {error.strerror}"
+        ) from error
     catalog = parse_catalog(data, what=str(dist / CATALOG_NAME))
     return [(tool.tool_id, dist / tool.asset_name) for tool in catalog.tools if tool.asset_name]
 

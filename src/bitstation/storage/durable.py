@@ -87,8 +87,7 @@ class Disk:
 
     def sync_path(self, path: Path) -> None:
         """Make the content of a closed file durable."""
-        # Windows flushes only through a handle that may write.
-        flags = os.O_RDWR if os.name == "nt" else os.O_RDONLY
+        flags = host.FLUSH_FLAGS
         fd = os.open(path, flags | getattr(os, "O_BINARY", 0))
         try:
             os.fsync(fd)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 from pathlib import Path
 from typing import BinaryIO
 
@@ -58,7 +57,7 @@ class Reuse:
         if facts.size >= LINK_FROM_BYTES and self._ledger.proof(facts) == digest:
             if self._may_clone and self._clone(source, target, facts, executable):
                 return "cloned"
-            same_mode = os.name == "nt" or facts.is_executable == executable
+            same_mode = not host.HAS_MODES or facts.is_executable == executable
             if same_mode and self._link(source, target, facts, digest):
                 return "linked"
         self._copy(source, target, digest, executable)

@@ -71,4 +71,6 @@ def _ready(process: subprocess.Popen[bytes]) -> LocalHq:
     if not line:
         raise RuntimeError(f"HQ did not start: exit code {process.wait(_STOP_TIMEOUT_S)}")
     facts = json.loads(line)
+    if "url" not in facts:
+        raise RuntimeError(f"HQ did not start: {facts['error']['message']}")
     return LocalHq(process, facts["url"], Path(facts["token_file"]))

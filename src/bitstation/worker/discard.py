@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+import os
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from bitstation import host
@@ -24,12 +25,22 @@ def discard_tree(run: Run, folder: Path) -> None:
     run.disk.remove_tree(folder)
 
 
-def keep_only(run: Run, folder: Path, paths: Container[str]) -> None:
-    """Remove every file below a folder but those; hard links keep their proofs elsewhere."""
+def keep_only(run: Run, folder: Path, paths: Collection[str]) -> None:
+    """Remove all below a folder but those files; hard links keep their proofs elsewhere."""
     gone = [path for path in files_below(folder) if path not in paths]
     _remove_names(run, folder, gone)
     for path in gone:
         run.disk.remove(folder / path)
+    needed = {parent for path in paths for parent in (folder / path).parents}
+    for below, _folders, _files in os.walk(folder, topdown=False):
+        if Path(below) not in needed and Path(below) != folder:
+            run.disk.remove_dir(Path(below))
+
+
+def drop_empty(run: Run) -> None:
+    """Remove the folder of releases where there is none, so that the tool counts as absent."""
+    if run.tree.releases.is_dir() and not any(run.tree.releases.iterdir()):
+        run.disk.remove_dir(run.tree.releases)
 
 
 def _remove_names(run: Run, folder: Path, paths: Iterable[str]) -> None:

@@ -6,6 +6,7 @@ from bitstation.core.retention import DEFAULT_KEPT, decide_retired
 from bitstation.errors import NoInstallation
 from bitstation.storage.tree import ToolTree
 from bitstation.worker.collect import clear_leftovers, collect, retire
+from bitstation.worker.discard import drop_empty
 from bitstation.worker.history import previous_version
 from bitstation.worker.recover import in_place, recover
 from bitstation.worker.run import Run
@@ -26,6 +27,7 @@ def collect_garbage(run: Run) -> None:
             faults = clear_leftovers(run)
     run.disk.remove(tree.plan)
     run.journal.drop()
+    drop_empty(run)
     if faults:
         raise faults[0]
 
@@ -37,7 +39,7 @@ def garbage(tree: ToolTree, keep: int = DEFAULT_KEPT) -> list[str]:
     retired = decide_retired(kept, current, previous_version(tree), keep)
     bare = [version for version in tree.release_folders() if version not in (*kept, current)]
     folders = [folder.name for folder in tree.retired_folders()]
-    if tree.staging_area.is_dir():
+    if tree.staging_area.is_dir() and any(tree.staging_area.iterdir()):
         folders.append(tree.staging_area.name)
     return [f"v{version}" for version in (*retired, *bare)] + folders
 
@@ -65,5 +67,4 @@ def uninstall(run: Run) -> None:
         raise faults[0]
     for path in (tree.history, tree.plan, tree.journal):
         run.disk.remove(path)
-    if not any(tree.releases.iterdir()):
-        run.disk.remove_dir(tree.releases)
+    drop_empty(run)

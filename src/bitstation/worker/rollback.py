@@ -6,7 +6,13 @@ from bitstation.core.diff import deleted_paths
 from bitstation.core.events import EntryPlaced, RunStarted
 from bitstation.core.manifest import Manifest
 from bitstation.core.stats import UpdateStats
-from bitstation.errors import BitStationError, NoInstallation, NoSuchRelease, ReleaseDamaged
+from bitstation.errors import (
+    BitStationError,
+    NoEarlierRelease,
+    NoInstallation,
+    NoSuchRelease,
+    ReleaseDamaged,
+)
 from bitstation.storage.faults import disk_errors
 from bitstation.storage.tree import ToolTree
 from bitstation.worker.activate import point_to
@@ -56,8 +62,8 @@ def rollback_target(tree: ToolTree, version: str | None) -> Manifest:
     wanted = version or _before(tree, kept)
     target = tree.manifest(wanted) if wanted in kept else None
     if target is None:
-        shown = ", ".join(kept)
-        raise NoSuchRelease(tool_id=tree.tool_id, version=wanted or "earlier", kept=shown)
+        kind = NoSuchRelease if wanted else NoEarlierRelease
+        raise kind(tool_id=tree.tool_id, version=wanted, kept=", ".join(kept))
     return target
 
 

@@ -130,6 +130,6 @@ def network_eligibility(
         facts,
         required_version=required_version,
         required_hash=required_hash,
-        interrupted=bool(tree.kept_versions()),
+        interrupted=bool(tree.kept_versions()) or leftovers(tree).step is not None,
     )
     return answer, tuple(reasons)

@@ -32,7 +32,7 @@ from bitstation.trust.authorize import authorize
 from bitstation.worker.activate import activate, point_to
 from bitstation.worker.carry import carry
 from bitstation.worker.collect import collect, headless, retire
-from bitstation.worker.discard import discard_tree
+from bitstation.worker.discard import discard_tree, drop_empty
 from bitstation.worker.history import append_history, known_hash
 from bitstation.worker.mend import mend
 from bitstation.worker.recover import in_place, recover
@@ -209,5 +209,4 @@ def _discard(run: Run) -> None:
     discard_tree(run, run.tree.staging_area)
     run.disk.remove(run.tree.plan)
     run.journal.drop()
-    if run.tree.releases.is_dir() and not any(run.tree.releases.iterdir()):
-        run.disk.remove_dir(run.tree.releases)
+    drop_empty(run)
