@@ -7,6 +7,7 @@ tampered file, a rollback. Everything happens in a temporary folder that is remo
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -79,6 +80,8 @@ class _Story:
 
     def tell(self) -> None:
         """Every step in order."""
+        # The publisher's ledger too goes when the folder goes.
+        os.environ["BITSTATION_CACHE_DIR"] = str(self._folder / "publisher-cache")
         with self._hq() as hq:
             self._url, self._token = hq.url, str(hq.token_file)
             self._publish_first()
