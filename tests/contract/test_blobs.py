@@ -20,6 +20,7 @@ from bitstation.errors import (
     StoreError,
     StoreLocked,
 )
+from bitstation.host import native_path
 from bitstation.storage.blobs import BlobFolder
 from bitstation.storage.durable import Disk
 
@@ -57,7 +58,7 @@ def parts(tmp_path: Path) -> list[str]:
 
 def test_a_blob_is_kept_under_its_digest_and_is_read_only(blobs: BlobFolder, tmp_path: Path):
     put(blobs, DATA)
-    path = tmp_path / "blobs" / "sha256" / DIGEST[:2] / DIGEST[2:4] / DIGEST
+    path = native_path(tmp_path / "blobs" / "sha256" / DIGEST[:2] / DIGEST[2:4] / DIGEST)
     assert blobs.path_of(DIGEST) == path
     assert path.read_bytes() == DATA
     assert not stat.S_IMODE(path.stat().st_mode) & 0o222

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bitstation.core.events import Event, Listener
-from bitstation.errors import UsageError
+from bitstation.errors import BitStationError, UsageError
 from bitstation.i18n import chosen_language, translation
 from bitstation.storage.hashing import Stop
 from bitstation.storage.tree import ToolsRoot
@@ -23,6 +23,10 @@ from bitstation.worker.updater import DeltaUpdater
 
 if TYPE_CHECKING:
     from bitstation.cli.display import Display
+    from bitstation.transport.hq import HqClient, TokenProvider
+
+# What others name (an HQ, a file) may hold signs that steer a terminal.
+_VISIBLE = {sign: f"\\x{sign:02x}" for sign in (*range(9), *range(11, 32), *range(127, 160))}
 
 
 class Context:
@@ -41,12 +45,16 @@ class Context:
         self.yes: bool = args.yes
         self.stop = Stop()
         self._display: Display | None = None
+        self._has_answered = False
+        self._abortable: list[Source | HqClient] = []
 
     @property
     def root(self) -> ToolsRoot:
         """Tools root: --root, else BITSTATION_ROOT, else the platform's place."""
         named = self.args.root or os.environ.get("BITSTATION_ROOT")
         if named:
+            if Path(named).exists() and not Path(named).is_dir():
+                raise UsageError(detail=self.gettext("{} is no folder").format(named))
             return ToolsRoot(Path(named))
         from platformdirs import user_data_path
 
@@ -55,10 +63,11 @@ class Context:
     def print(self, text: str) -> None:
         """Print a result for people; nothing when a program reads stdout."""
         if not (self.wants_json or self.wants_jsonl):
-            print(text)
+            print(text.translate(_VISIBLE))
 
     def say(self, text: str) -> None:
         """Talk to people, above a running progress bar."""
+        text = text.translate(_VISIBLE)
         if self._display is not None:
             self._display.line(text)
         else:
@@ -70,8 +79,9 @@ class Context:
             self.say(text)
 
     def json(self, value: object) -> None:
-        """Print the one object of ``--json``; nothing without it."""
-        if self.wants_json:
+        """Print the one object of ``--json``: the first is the answer. Nothing without it."""
+        if self.wants_json and not self._has_answered:
+            self._has_answered = True
             print(json.dumps(msgspec.to_builtins(value), ensure_ascii=False))
 
     def listeners(self) -> tuple[Listener, ...]:
@@ -112,6 +122,12 @@ class Context:
             stop=self.stop,
         )
 
+    def interrupt(self) -> None:
+        """Ask the command to stop; called by a signal handler."""
+        self.stop.set()
+        for each in self._abortable:
+            each.abort()
+
     def source(self) -> Source:
         """Source named by --hq, --from-zip, --from or BITSTATION_HQ. Raises UsageError."""
         from bitstation.transport.open import open_source
@@ -120,7 +136,17 @@ class Context:
         named = getattr(args, "from_zip", None) or getattr(args, "from_", None)
         if named:
             return open_source(named)
-        return open_source(self.hq_url(), channel=getattr(args, "channel", None) or "stable")
+        opened = open_source(self.hq_url(), channel=getattr(args, "channel", None) or "stable")
+        self._abortable.append(opened)
+        return opened
+
+    def hq_client(self, token: TokenProvider = lambda: None) -> HqClient:
+        """Client of the HQ that the arguments or the environment name."""
+        from bitstation.transport.hq import HqClient
+
+        client = HqClient(self.hq_url(), token)
+        self._abortable.append(client)
+        return client
 
     def hq_url(self) -> str:
         """Address of HQ: --hq, else BITSTATION_HQ. Raises UsageError."""
@@ -137,6 +163,11 @@ class Context:
             return False
         print(question, self.gettext("[y/N]"), end=" ", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in ("y", "yes", "s", "si", "sí")
+
+
+def error_facts(error: BitStationError) -> dict[str, str]:
+    """An error as ``--json`` shows it: ``code`` is stable, the words are not."""
+    return {"code": error.code, "message": str(error), "hint": error.advice()}
 
 
 def _print_event(event: Event) -> None:

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
@@ -180,12 +180,16 @@ class _Story:
         return parse_manifest((self._folder / "dist" / name).read_bytes())
 
     def _bitstation(self, *words: str, expected: int = 0) -> None:
-        from bitstation.cli.dispatch import dispatch
+        from bitstation.cli.dispatch import EXIT_INTERRUPTED, EXIT_TERMINATED, dispatch
 
         self._show_command(words)
-        actual = dispatch([*words, "--lang", self._ctx.lang])
-        if self._ctx.stop.is_set():
-            self._ctx.stop.check()
+        # What the commands say is for people; of the demo's own stdout a program reads the end.
+        with redirect_stdout(sys.stderr if self._ctx.wants_json else sys.stdout):
+            actual = dispatch([*words, "--lang", self._ctx.lang])
+        if actual in (EXIT_INTERRUPTED, EXIT_TERMINATED):
+            # The command under way took the signal.
+            self._ctx.stop.set()
+        self._ctx.stop.check()
         if actual != expected:
             raise DemoFailed(command=words[0], actual=f"exit {actual}, not {expected}")
 

@@ -14,7 +14,7 @@ from bitstation.errors import UsageError
 from bitstation.publisher.cache import open_ledger
 from bitstation.publisher.release import open_release
 from bitstation.storage.ledger import Ledger
-from bitstation.transport.hq import HqClient, HqSource
+from bitstation.transport.hq import HqSource
 
 _RELEASE_HELP = "manifest, package, folder, or TOOL@VERSION of an HQ"
 
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace, ctx: Context) -> int:
 def _manifest(named: str, ctx: Context, ledger: Ledger) -> Manifest:
     tool_id, at, version = named.rpartition("@")
     if at and not Path(named).exists():
-        source = HqSource(HqClient(ctx.hq_url()))
+        source = HqSource(ctx.hq_client())
         try:
             return source.resolve(tool_id, version).manifest
         finally:

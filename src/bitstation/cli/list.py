@@ -6,7 +6,6 @@ import argparse
 
 from bitstation.cli.context import Context, add_source
 from bitstation.cli.display import size_text
-from bitstation.transport.hq import HqClient
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, ctx: Context) -> int:
     """Show what HQ offers and requires."""
-    client = HqClient(ctx.hq_url())
+    client = ctx.hq_client()
     try:
         tools = client.tools()
     finally:

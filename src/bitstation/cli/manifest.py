@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "       bitstation manifest verify FILE [FILE ...]"
     )
     add_folders(parser)
+    parser.add_argument("--dry-run", action="store_true", help="show the plan, change nothing")
     add_making(parser)
 
 
@@ -52,11 +53,11 @@ def run(args: argparse.Namespace, ctx: Context) -> int:
         for tool in tools:
             show_warnings(tool, ctx)
             manifest = make_manifest(tool, options)
-            written = save_manifest(tool, manifest, Disk())
+            written = not args.dry_run and save_manifest(tool, manifest, Disk())
             hashed = sum(proof.by_hash for proof in tool.proofs)
             size = size_text(manifest.total_bytes)
             text = ctx.gettext("{} {}: {} files, {}, {} hashed now; manifest_hash {}")
-            if not written:
+            if not (written or args.dry_run):
                 text = ctx.gettext("{} {}: {} files, {}, {} hashed now; unchanged: {}")
             ctx.print(
                 "✓ "

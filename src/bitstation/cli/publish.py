@@ -35,7 +35,7 @@ def add_hq(parser: argparse.ArgumentParser) -> None:
 
 def open_client(args: argparse.Namespace, ctx: Context) -> HqClient:
     """Client with the token that the arguments or the environment name."""
-    return HqClient(ctx.hq_url(), token_from(args.token_file))
+    return ctx.hq_client(token_from(args.token_file))
 
 
 def run(args: argparse.Namespace, ctx: Context) -> int:

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace, ctx: Context) -> int:
 
 
 def _show_damage(args: argparse.Namespace, ctx: Context) -> int:
-    damaged = ctx.updater(args.tool).verify(deep=args.deep).damaged
+    damaged = ctx.updater(args.tool).verify(deep=args.deep, record=False).damaged
     ctx.json({"tool_id": args.tool, "damaged": [entry.path for entry in damaged]})
     for entry in damaged:
         ctx.print(f"  {entry.path}  {size_text(entry.size)}")

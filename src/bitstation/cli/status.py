@@ -30,7 +30,7 @@ def run(args: argparse.Namespace, ctx: Context) -> int:
     root = ctx.root
     trees = [root.tool(args.tool)] if args.tool else root.tools()
     required = _required(ctx) if args.check else {}
-    ledger = Ledger(root.ledger) if root.ledger.exists() else None
+    ledger = Ledger.for_looking(root.ledger) if root.ledger.exists() else None
     try:
         tools = [tool_status(tree, ledger, required.get(tree.tool_id)) for tree in trees]
     finally:
@@ -43,9 +43,7 @@ def run(args: argparse.Namespace, ctx: Context) -> int:
 
 
 def _required(ctx: Context) -> dict[str, str]:
-    from bitstation.transport.hq import HqClient
-
-    client = HqClient(ctx.hq_url())
+    client = ctx.hq_client()
     try:
         return {row.tool_id: row.version for row in client.requirements(ctx.args.channel)}
     finally:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from bitstation.cli.context import Context, add_source
+from bitstation.cli.context import Context, add_source, error_facts
 from bitstation.cli.display import size_text
 from bitstation.core.plan import Plan
-from bitstation.core.stats import UpdateStats
 from bitstation.errors import BitStationError, UsageError
 from bitstation.transport.source import Source
 from bitstation.worker.run import Options
@@ -33,42 +32,50 @@ def run(args: argparse.Namespace, ctx: Context) -> int:
         raise UsageError(detail=ctx.gettext("--keep is 0 or more"))
     source = ctx.source()
     try:
-        failures = [error for tool in tools if (error := _one(args, ctx, source, tool, len(tools)))]
+        if len(args.tools) == 1:
+            ctx.json(_one(args, ctx, source, tools[0]))
+            return 0
+        return _each(args, ctx, source, tools)
     finally:
         source.close()
+
+
+def _each(args: argparse.Namespace, ctx: Context, source: Source, tools: list[str]) -> int:
+    rows: list[object] = []
+    failures = []
+    for tool in tools:
+        try:
+            rows.append(_one(args, ctx, source, tool))
+        except BitStationError as error:
+            if ctx.stop.is_set():
+                raise
+            ctx.say(f"✗ {tool}: {error.text(ctx.gettext)}")
+            rows.append({"tool_id": tool, "error": error_facts(error)})
+            failures.append(error)
+    failed = {"error": error_facts(failures[0])} if failures else {}
+    ctx.json({"tools": rows, **failed})
     if failures:
         raise failures[0]
     return 0
 
 
-def _one(
-    args: argparse.Namespace, ctx: Context, source: Source, tool: str, count: int
-) -> BitStationError | None:
+def _one(args: argparse.Namespace, ctx: Context, source: Source, tool: str) -> object:
+    """Update one tool, or plan it; what ``--json`` says of it."""
     options = Options(
         allow_downgrade=args.allow_downgrade, legacy=args.legacy, yes=ctx.yes, keep=args.keep
     )
     updater = ctx.updater(tool, options)
-    try:
-        if args.dry_run:
-            _show_plan(ctx, updater.plan(source, args.wanted))
-        else:
-            _show_stats(ctx, updater.update(source, args.wanted))
-    except BitStationError as error:
-        if count == 1 or ctx.stop.is_set():
-            raise
-        ctx.say(f"✗ {tool}: {error.text(ctx.gettext)}")
-        return error
-    return None
-
-
-def _show_stats(ctx: Context, stats: UpdateStats) -> None:
-    ctx.json(stats.as_json())
+    if args.dry_run:
+        plan = updater.plan(source, args.wanted)
+        _show_plan(ctx, plan)
+        return plan
+    stats = updater.update(source, args.wanted)
     if not ctx.quiet:
         ctx.print(stats.report(ctx.lang))
+    return stats.as_json()
 
 
 def _show_plan(ctx: Context, plan: Plan) -> None:
-    ctx.json(plan)
     _ = ctx.gettext
     before = f"v{plan.from_version}" if plan.from_version else _("none")
     ctx.print(f"{plan.tool_id}: {before} -> v{plan.to_version}")

@@ -30,7 +30,6 @@ def run(args: argparse.Namespace, ctx: Context) -> int:
         }
     )
     if damaged:
-        ctx.wants_json = False
         raise ReleaseDamaged(
             tool_id=args.tool, version=version, count=len(damaged), detail=", ".join(damaged[:10])
         )

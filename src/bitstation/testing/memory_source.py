@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from bitstation.core.digest import Digest
+from bitstation.core.digest import Digest, digest_of
 from bitstation.core.names import newest
 from bitstation.errors import NotFound, SourceError, SourceUnreachable
 from bitstation.testing.releases import Release
@@ -53,6 +53,11 @@ class MemorySource(Source):
         manifest = release.manifest
         self._offers[manifest.tool_id, manifest.tool_version] = manifest.encode()
         self._blobs.update(release.blobs)
+
+    def add_blob(self, data: bytes) -> Digest:
+        """Hold a content that is of no release."""
+        self._blobs[digest_of(data)] = data
+        return digest_of(data)
 
     def offer_bytes(self, tool_id: str, version: str, manifest_bytes: bytes) -> None:
         """Give these bytes when asked for the manifest of a release."""

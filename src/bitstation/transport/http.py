@@ -208,6 +208,7 @@ class HttpClient:
                     return None
                 connection = self._idle.pop()
             if not _is_readable(connection.sock):
+                connection.sock.settimeout(READ_TIMEOUT_S)
                 return connection
             self._drop(connection)
 

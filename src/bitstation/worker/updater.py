@@ -100,10 +100,10 @@ class DeltaUpdater:
         self._check_installed()
         return self._with(source, lambda run, opened: repair(run, opened, deep=deep))
 
-    def verify(self, *, deep: bool = False) -> Verdict:
+    def verify(self, *, deep: bool = False, record: bool = True) -> Verdict:
         """Prove the active release: what changed since its proof is hashed, with ``deep`` all.
 
-        Raises NoInstallation.
+        ``record``: the history tells of it. Raises NoInstallation.
         """
         with self._installed() as run:
             recover(run)
@@ -119,7 +119,7 @@ class DeltaUpdater:
             )
             folder = run.tree.release(manifest.tool_version)
             verdict = verify_folder(run, folder, manifest, deep=deep)
-            if not verdict.damaged:
+            if record and not verdict.damaged:
                 append_history(run, "verify")
             end(run, "release-damaged" if verdict.damaged else "done")
             return verdict
