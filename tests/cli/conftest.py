@@ -87,3 +87,21 @@ def installed(bitstation: Bitstation, shelf: Shelf) -> Release:
 def facts_of(release: Release) -> Mapping[str, str]:
     """Version and manifest_hash of a release, as options of ``eligibility``."""
     return {"--require": release.version, "--hash": release.manifest.manifest_hash}
+
+
+@pytest.fixture
+def tool_folder(tmp_path: Path) -> Path:
+    """A publisher's folder."""
+    folder = tmp_path / "tools" / TOOL_ID
+    (folder / "runner").mkdir(parents=True)
+    facts = {
+        "tool_id": TOOL_ID,
+        "name": "Sample",
+        "version": "2.0.0",
+        "platforms": ["windows", "linux"],
+        "entrypoint_windows": "runner/run.ps1",
+        "io_schema": {"input": {}, "output": {}},
+    }
+    (folder / "tool.json").write_bytes(json.dumps(facts).encode())
+    (folder / "runner" / "run.ps1").write_bytes(b"exit 0\n")
+    return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -50,6 +51,14 @@ def test_a_map_is_read_as_it_was_written(drawn: tuple[list[int], list[int]]) -> 
 
     assert parse_blockmap(data) == made
     assert len(data) <= 50 + 35 * len(lengths) + 38 * len(groups)
+
+
+def test_the_golden_map_is_read_and_written_byte_for_byte() -> None:
+    golden = Path(__file__).parents[1] / "golden" / "blockmap-v1.hex"
+    data = bytes.fromhex(golden.read_text("ascii"))
+
+    assert parse_blockmap(data) == SMALL
+    assert encode_blockmap(SMALL) == data
 
 
 def test_blocks_follow_each_other() -> None:

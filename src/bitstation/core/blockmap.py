@@ -45,7 +45,11 @@ class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Group(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Consecutive blocks that belong together, as of one tensor, and the digest of all of them."""
+    """Consecutive blocks that belong together, as of one tensor.
+
+    ``digest`` is the SHA-256 of their digests one after the other (32 bytes each): equal for
+    equal tensors, and made without reading them a second time.
+    """
 
     first: int
     count: int

@@ -1,0 +1,122 @@
+"""The journal: what was written whole is read back, and nothing behind a torn line is believed."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bitstation.core.lifecycle import Step
+from bitstation.storage.durable import Disk
+from bitstation.storage.journal import (
+    Begin,
+    Journal,
+    JournalFacts,
+    SegmentDone,
+    StepBegun,
+    read_journal,
+)
+from bitstation.testing.faulty_disk import QuickDisk
+
+BEGIN = Begin("run", "1.1.0", "0" * 64, "1.0.0", 3, "repair")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal"
+
+
+def written(path: Path, disk: Disk | None = None) -> bytes:
+    journal = Journal(path, disk or QuickDisk())
+    journal.begin(BEGIN, [SegmentDone(7, 0)])
+    for number in range(3):
+        journal.append(SegmentDone(number, 1))
+    journal.append(StepBegun(Step.ACTIVATING), durable=True)
+    journal.close()
+    return path.read_bytes()
+
+
+def test_what_is_written_is_read_back(path: Path) -> None:
+    written(path, Disk())
+    assert read_journal(path) == JournalFacts(
+        BEGIN, Step.ACTIVATING, {(7, 0), (0, 1), (1, 1), (2, 1)}
+    )
+
+
+def test_no_journal_and_an_empty_one_say_nothing(path: Path) -> None:
+    assert read_journal(path) == JournalFacts()
+    path.write_bytes(b"")
+    assert read_journal(path) == JournalFacts()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cut=st.integers(0, 400))
+def test_a_torn_journal_says_what_stands_before_the_tear(path: Path, cut: int) -> None:
+    data = written(path)
+    path.write_bytes(data[:cut])
+    whole_lines = data[:cut].count(b"\n")
+
+    facts = read_journal(path)
+
+    assert (facts.begin == BEGIN) == (whole_lines >= 1)
+    assert facts.step == (
+        None if whole_lines < 2 else Step.ACTIVATING if whole_lines >= 7 else Step.STAGING
+    )
+    assert len(facts.done) == max(0, min(whole_lines - 2, 4))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(0, 10_000), flip=st.integers(1, 255))
+def test_a_flipped_byte_is_never_believed(path: Path, place: int, flip: int) -> None:
+    data = bytearray(written(path))
+    place %= len(data)
+    data[place] ^= flip
+    line = bytes(written(path))[:place].count(b"\n")
+    path.write_bytes(data)
+
+    facts = read_journal(path)
+
+    assert (facts.begin is None) == (line == 0)
+    if line:
+        assert facts.begin == BEGIN
+        assert len(facts.done) <= max(0, line - 2)
+
+
+@given(data=st.binary(max_size=200))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_garbage_says_nothing(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    assert read_journal(path) == JournalFacts()
+
+
+def test_a_new_journal_forgets_the_earlier_one(path: Path) -> None:
+    journal = Journal(path, QuickDisk())
+    written(path)
+    journal.begin(Begin("other", "2.0.0", "1" * 64, None), step=Step.IN_PLACE)
+    journal.append(SegmentDone(1, 1))
+    journal.close()
+    facts = read_journal(path)
+    assert (facts.begin and facts.begin.run_id, facts.step) == ("other", Step.IN_PLACE)
+    assert facts.done == {(1, 1)}
+    journal.drop()
+    assert not path.exists()
+
+
+def test_records_from_many_threads_are_all_whole(path: Path) -> None:
+    journal = Journal(path, QuickDisk())
+    journal.begin(BEGIN)
+
+    def write(first: int) -> None:
+        for number in range(first, first + 200):
+            journal.append(SegmentDone(number, 0))
+
+    threads = [threading.Thread(target=write, args=(n * 200,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    journal.close()
+    assert read_journal(path).done == {(number, 0) for number in range(800)}
