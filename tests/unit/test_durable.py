@@ -142,16 +142,11 @@ def test_links_are_removed_and_never_followed(disk: Disk, tmp_path: Path) -> Non
 
 @pytest.mark.skipif(sys.platform == "win32", reason="only on POSIX: depth beyond its paths")
 def test_a_tree_of_any_depth_is_removed(disk: Disk, tmp_path: Path) -> None:
-    here = os.getcwd()
-    try:
-        os.chdir(tmp_path)
-        os.mkdir("tree")
-        os.chdir("tree")
-        for _ in range(1500):
-            os.mkdir("d")
-            os.chdir("d")
-    finally:
-        os.chdir(here)
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    for _ in range(1500):  # deeper than Python's calls may go
+        folder = folder / "d"
+        folder.mkdir()
     disk.remove_tree(tmp_path / "tree")
     assert list(tmp_path.iterdir()) == []
 

@@ -146,7 +146,7 @@ def test_a_link_is_seen_as_one_and_not_followed(file: Path, tmp_path: Path) -> N
     assert not host.is_link(file)
     assert not host.is_link(tmp_path / "absent")
     assert not host.stat_facts(link).is_file
-    with pytest.raises(OSError, match="symbolic|link"):
+    with pytest.raises(OSError, match="symbolic"):
         host.FileLock(link).acquire()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -186,16 +187,18 @@ class PlainPaths:
 
 def files_below(folder: Path) -> Iterator[str]:
     """Relative paths (``/``) of everything below a folder that is not a plain folder."""
-    pending = [""]
+    pending = [""] if folder.is_dir() else []
     while pending:
         prefix = pending.pop()
         try:
-            entries = sorted((folder / prefix).iterdir())
-        except (FileNotFoundError, NotADirectoryError):
+            with os.scandir(folder / prefix) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except FileNotFoundError:
             continue
-        for entry in entries:
+        for entry in found:
             path = prefix + entry.name
-            if entry.is_dir() and not host.is_link(entry):
+            # A junction of Windows looks like a folder here.
+            if entry.is_dir(follow_symlinks=False) and not host.is_link(Path(entry.path)):
                 pending.append(path + "/")
             else:
                 yield path
