@@ -128,7 +128,7 @@ class WebServer:
 
     def _serve(self, number: int, connection: socket.socket) -> None:
         # The client may go away at any time.
-        with connection, connection.makefile("rb") as reader, suppress(ConnectionError):
+        with connection, connection.makefile("rb") as reader, suppress(OSError):
             connection.sendall(self.greeting)
             while asked := _read_request(number, reader):
                 self.asked.append(asked)

@@ -120,8 +120,8 @@ def test_it_is_taken(path: str) -> None:
 def test_a_path_that_is_taken_stays_below_its_folder(path: str) -> None:
     if path_fault(path) is not None:
         return
-    joined = posixpath.normpath(posixpath.join("/root/folder", path))
-    assert joined == f"/root/folder/{path}"
+    joined = posixpath.normpath(posixpath.join("/top/folder", path))
+    assert joined == f"/top/folder/{path}"
     assert len(path.encode()) <= MAX_PATH_BYTES
     assert unicodedata.normalize("NFC", path) == path
     assert not set(path) & set('\\<>:"|?*\x00')

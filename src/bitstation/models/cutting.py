@@ -6,8 +6,9 @@
   and would change a neighbour's block at every edit. After a tensor it follows the tensor's own
   length, so joining it would be harmless among GGUF files of one alignment; but safetensors has
   none, nor has the last tensor of some writers, and there the same weights would no longer be the
-  same blocks. It is rare: no tensor of all-MiniLM-L6-v2 needs any in F16, Q8_0 or Q6_K. A map need
-  not spend a digest on it: it is zeroes (GGUF) or spaces (safetensors).
+  same blocks. It is rare: none of the 103 tensors of all-MiniLM-L6-v2 in F16 needs any, nor of the
+  263 of a benchmark model in Q8_0 and Q4_0. A map need not spend a digest on it where it is what
+  the formats say, zeroes (GGUF) or spaces (safetensors); nobody has looked yet.
 - Header spans are cut like tensors. The parsers have cut off large metadata values already, so an
   edit near the front shifts nothing inside any other span.
 """

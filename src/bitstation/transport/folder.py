@@ -37,20 +37,44 @@ class FolderSource(Source):
         return parse_manifest(self._manifest_bytes, legacy=True, what=self.name)
 
     @cached_property
-    def _paths(self) -> dict[str, str]:
-        return {entry.sha256: entry.path for entry in self._manifest.entries}
+    def _paths(self) -> dict[Digest, list[str]]:
+        paths: dict[Digest, list[str]] = {}
+        for entry in self._manifest.entries:
+            paths.setdefault(entry.sha256, []).append(entry.path)
+        return paths
 
     def _resolve(self, tool_id: str | None, version: str | None) -> Offer:
         manifest = self._manifest
         return Offer(manifest.tool_id, manifest.tool_version, self._manifest_bytes)
 
     def _open(self, digest: Digest, offset: int, length: int | None) -> RangeReader:
-        path = self._paths.get(digest)
-        if path is None:
-            raise NotFound(source=self.name, what=f"a file with SHA-256 {digest}")
+        for path in self._paths.get(digest, []):
+            file = self._folder / path
+            # Not what would wait for a writer, as a pipe does.
+            if file.is_file():
+                return _FileReader(file, offset, f"{self.name}: {path}")
+        raise NotFound(source=self.name, what=f"a file with SHA-256 {digest}")
+
+
+class _FileReader:
+    """A file from an offset on; what its volume fails to give is the source's fault, not ours."""
+
+    def __init__(self, path: Path, offset: int, name: str) -> None:
+        self._name = name
         try:
-            file = (self._folder / path).open("rb", buffering=0)
-            file.seek(offset)
+            self._file = path.open("rb", buffering=0)
+            self._file.seek(offset)
         except OSError as error:
-            raise SourceError(source=self.name, detail=f"{path}: {error.strerror}") from error
-        return file
+            raise self._ours(error) from error
+
+    def readinto(self, buffer: memoryview) -> int:
+        try:
+            return self._file.readinto(buffer)
+        except OSError as error:
+            raise self._ours(error) from error
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _ours(self, error: OSError) -> SourceError:
+        return SourceError(source=self._name, detail=error.strerror or str(error))
