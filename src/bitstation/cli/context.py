@@ -17,13 +17,13 @@ from bitstation.errors import BitStationError, UsageError
 from bitstation.i18n import chosen_language, translation
 from bitstation.storage.hashing import Stop
 from bitstation.storage.tree import ToolsRoot
-from bitstation.transport.source import Source
-from bitstation.worker.run import Options
-from bitstation.worker.updater import DeltaUpdater
 
 if TYPE_CHECKING:
     from bitstation.cli.display import Display
     from bitstation.transport.hq import HqClient, TokenProvider
+    from bitstation.transport.source import Source
+    from bitstation.worker.run import Options
+    from bitstation.worker.updater import DeltaUpdater
 
 # What others name (an HQ, a file) may hold signs that steer a terminal.
 _VISIBLE = {sign: f"\\x{sign:02x}" for sign in (*range(9), *range(11, 32), *range(127, 160))}
@@ -114,6 +114,9 @@ class Context:
 
     def updater(self, tool_id: str, options: Options | None = None) -> DeltaUpdater:
         """Engine for one tool of this machine, shown as this command shows things."""
+        from bitstation.worker.run import Options
+        from bitstation.worker.updater import DeltaUpdater
+
         tree = self.root.tool(tool_id)
         return DeltaUpdater(
             tree.path,
