@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import BinaryIO, NamedTuple
 
 _LONGEST_WAIT_S = 30
@@ -82,6 +83,7 @@ class WebServer:
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._is_closing = False
+        self._lock = threading.Lock()
         self._connections: list[tuple[threading.Thread, socket.socket]] = []
         self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._accepting.start()
@@ -89,7 +91,7 @@ class WebServer:
     @property
     def connections(self) -> int:
         """How many connections there have been."""
-        return len(self._connections)
+        return len(self._all())
 
     def say(self, *answers: Said) -> None:
         """Give these answers, one a request, the last of them again and again."""
@@ -98,7 +100,7 @@ class WebServer:
 
     def check_left(self) -> None:
         """Raise AssertionError when a connection is held open by the client."""
-        for thread, _ in list(self._connections):
+        for thread, _ in self._all():
             thread.join(_LONGEST_WAIT_S)
             assert not thread.is_alive(), "the client left a connection open"
 
@@ -110,10 +112,15 @@ class WebServer:
             socket.create_connection(("127.0.0.1", self.port)).close()
         self._accepting.join(_LONGEST_WAIT_S)
         self._listener.close()
-        for thread, connection in self._connections:
+        for thread, connection in self._all():
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
             thread.join(_LONGEST_WAIT_S)
+
+    def _all(self) -> list[tuple[threading.Thread, socket.socket]]:
+        """Every connection and its thread, which runs or has run."""
+        with self._lock:
+            return list(self._connections)
 
     def _accept(self) -> None:
         while True:
@@ -121,10 +128,12 @@ class WebServer:
             if self._is_closing:
                 connection.close()
                 return
-            number = len(self._connections)
-            thread = threading.Thread(target=self._serve, args=(number, connection), daemon=True)
-            self._connections.append((thread, connection))
-            thread.start()
+            with self._lock:
+                number = len(self._connections)
+                serve = partial(self._serve, number, connection)
+                thread = threading.Thread(target=serve, daemon=True)
+                self._connections.append((thread, connection))
+                thread.start()
 
     def _serve(self, number: int, connection: socket.socket) -> None:
         # The client may go away at any time.

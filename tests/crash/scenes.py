@@ -10,7 +10,7 @@ from bitstation import DeltaUpdater, Eligibility
 from bitstation.storage.durable import Disk
 from bitstation.storage.reuse import LINK_FROM_BYTES
 from bitstation.testing.faulty_disk import QuickDisk
-from bitstation.testing.invariants import Invariants
+from bitstation.testing.invariants import Invariants, wrong_files
 from bitstation.testing.memory_source import MemorySource
 from bitstation.testing.releases import TOOL_ID, Release, make_release
 from bitstation.worker.run import Options
@@ -167,13 +167,13 @@ class Stage:
         self.scene = scene
         self.source = MemorySource(OLD, NEW, NEWER, OTHER)
         self.root = folder / "tools"
-        beside = folder / "beside"
-        beside.mkdir()
-        (beside / "file").write_bytes(b"not ours")
+        self.beside = folder / "beside"
+        self.beside.mkdir()
+        (self.beside / "file").write_bytes(b"not ours")
         self.updater(tool_id=OTHER_ID).update(self.source)
         for act in scene.before:
             act(self.updater(), self.source)
-        self.invariants = Invariants(self.root, beside)
+        self.invariants = Invariants(self.root, self.beside)
         self.source.asked.clear()
 
     def updater(self, disk: Disk | None = None, *, tool_id: str = TOOL_ID) -> DeltaUpdater:
@@ -183,12 +183,25 @@ class Stage:
     def act(self, disk: Disk) -> object:
         return self.scene.act(self.updater(disk), self.source)
 
+    def clear(self) -> None:
+        """Take the stage down."""
+        Disk().remove_tree(self.root)
+        Disk().remove_tree(self.beside)
+
     def check(self) -> None:
         """What must hold at any moment."""
         scene = self.scene
         allowed = [release.manifest for release in scene.allowed]
         self.invariants.check(TOOL_ID, *allowed, absent=scene.may_be_absent)
         self.invariants.check(OTHER_ID, OTHER.manifest)
+
+    def check_kept(self) -> None:
+        """A release that counts as kept is complete, at any moment."""
+        tree = self.updater().tree
+        for version in tree.kept_versions():
+            manifest = tree.manifest(version)
+            assert manifest is not None
+            assert wrong_files(tree.release(version), manifest) == [], version
 
     def reach_goal(self) -> None:
         """Update to the goal, and say that nothing is left to be wished for."""

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import pytest
 
 from bitstation import BitStationError, Eligibility
-from bitstation.storage.durable import Disk
 from bitstation.testing.faulty_disk import FaultyDisk
 from bitstation.testing.releases import TOOL_ID
 from tests.crash.scenes import REPAIR, SCENES, Scene, Stage
@@ -55,8 +54,7 @@ def test_a_refused_call_is_a_typed_error_and_costs_nothing_that_was_there(
         except BaseException as error:
             error.add_note(f"{errno.errorcode[number]} at call {call}: {disk.calls[call - 1]}")
             raise
-        Disk().remove_tree(stage.root)
-        Disk().remove_tree(quick_path / "beside")
+        stage.clear()
 
 
 def _exit_code(stage: Stage, disk: FaultyDisk) -> int:

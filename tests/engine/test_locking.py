@@ -116,13 +116,13 @@ def test_two_updates_of_one_tool_at_once_do_one_and_refuse_one(
 
 def test_tools_that_share_their_models_are_updated_at_once(make_updater: MakeUpdater) -> None:
     """Links, removals and their stamps of several tools go through one ledger."""
-    names = [f"tool-{number}" for number in range(4)]
+    names = [f"tool-{number}" for number in range(3)]
     made = {
         name: [
             make_release(
                 {"model": MODEL, "main.py": f"{name} {n}".encode()}, f"1.{n}.0", tool_id=name
             )
-            for n in range(4)
+            for n in range(3)
         ]
         for name in names
     }

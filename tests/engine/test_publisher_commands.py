@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -216,10 +215,14 @@ def test_models_fetch(tool: Path, bitstation: Shell) -> None:
 
 
 def peak_kb(*words: str | Path) -> int:
-    """Most memory that a command needed."""
+    """Most memory that a command needed.
+
+    Not ru_maxrss: Linux counts in it what the process was before exec, a copy of this one.
+    """
     script = (
-        "import resource, sys; from bitstation.cli.main import main; code = main(sys.argv[1:]);"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr);"
+        "import re, sys; from bitstation.cli.main import main; code = main(sys.argv[1:]);"
+        "status = open('/proc/self/status').read();"
+        "print(re.search(r'VmHWM:\\s+(\\d+) kB', status)[1], file=sys.stderr);"
         "sys.exit(code)"
     )
     command = [sys.executable, "-c", script, *(str(word) for word in words)]
@@ -234,9 +237,7 @@ def test_a_model_of_5_gb_costs_little_memory_and_is_read_once(tool: Path) -> Non
     with (tool / "models" / "big.gguf").open("wb") as file:
         file.truncate(5_000_000_000)
     assert peak_kb("manifest", tool) < 150_000
-    started = time.monotonic()
     second = in_a_process("manifest", tool)
-    assert time.monotonic() - started < 1.0, "0.2 s where nothing else runs"
     assert ", 0 hashed now" in second.stdout
 
 

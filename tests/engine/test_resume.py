@@ -10,6 +10,7 @@ from bitstation.core.lifecycle import ToolState
 from bitstation.errors import DigestMismatch, NotFound, SourceUnreachable, UpdateCancelled
 from bitstation.storage.hashing import Stop
 from bitstation.storage.reuse import LINK_FROM_BYTES
+from bitstation.testing.faulty_disk import FaultyDisk, Stopped
 from bitstation.testing.invariants import Invariants, check_settled, wrong_files
 from bitstation.testing.memory_source import Asked, MemorySource, other_bytes, unreachable
 from bitstation.testing.releases import TOOL_ID, make_release
@@ -204,6 +205,29 @@ def test_what_a_source_does_not_have_is_not_asked_for_again(updater: DeltaUpdate
     with pytest.raises(NotFound):
         updater.update(source)
     assert [asked.digest for asked in source.asked].count(DIGESTS["f3"]) == 1
+
+
+def test_what_was_verified_and_then_damaged_is_not_activated_by_recovery(
+    make_updater: MakeUpdater,
+) -> None:
+    """Killed between verification and the commit, and the disk rots before the next run."""
+    make_updater().update(MemorySource(FIRST))
+    full = FaultyDisk()
+    make_updater(disk=full).update(MemorySource(SECOND))
+    moment = 1 + full.calls.index("replace v1.1.0 v1.1.0")
+    make_updater().rollback()
+    make_updater(options=Options(keep=0)).gc()
+    with pytest.raises(Stopped):
+        make_updater(disk=FaultyDisk(stop_after=moment)).update(MemorySource(SECOND))
+    (make_updater().tree.release("1.1.0") / "f2").write_bytes(b"rot")
+
+    assert make_updater().verify().damaged == ()
+    assert make_updater().tree.current_version() == "1.0.0"
+
+    again = MemorySource(SECOND)
+    make_updater().update(again)
+    assert again.fetched == [DIGESTS["f2"]]
+    Invariants(make_updater().root.path).check(TOOL_ID, SECOND.manifest)
 
 
 # --- being told to stop ------------------------------------------------------------------------

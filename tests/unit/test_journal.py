@@ -52,7 +52,7 @@ def test_no_journal_and_an_empty_one_say_nothing(path: Path) -> None:
     assert read_journal(path) == JournalFacts()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(0, 400))
 def test_a_torn_journal_says_what_stands_before_the_tear(path: Path, cut: int) -> None:
     data = written(path)
@@ -68,7 +68,7 @@ def test_a_torn_journal_says_what_stands_before_the_tear(path: Path, cut: int) -
     assert len(facts.done) == max(0, min(whole_lines - 2, 4))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 10_000), flip=st.integers(1, 255))
 def test_a_flipped_byte_is_never_believed(path: Path, place: int, flip: int) -> None:
     data = bytearray(written(path))
@@ -86,7 +86,7 @@ def test_a_flipped_byte_is_never_believed(path: Path, place: int, flip: int) -> 
 
 
 @given(data=st.binary(max_size=200))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_garbage_says_nothing(path: Path, data: bytes) -> None:
     path.write_bytes(data)
     assert read_journal(path) == JournalFacts()

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from bitstation.transport.source import Source
     from bitstation.worker.run import Options
     from bitstation.worker.updater import DeltaUpdater
+
+T = TypeVar("T", bound="Source | HqClient")
 
 # What others name (an HQ, a file) may hold signs that steer a terminal.
 _VISIBLE = {sign: f"\\x{sign:02x}" for sign in (*range(9), *range(11, 32), *range(127, 160))}
@@ -126,10 +128,16 @@ class Context:
         )
 
     def interrupt(self) -> None:
-        """Ask the command to stop; called by a signal handler."""
+        """Ask the command to stop; called by a signal handler, and by a thread beside it."""
         self.stop.set()
         for each in self._abortable:
             each.abort()
+
+    def _watch(self, source: T) -> T:
+        self._abortable.append(source)
+        if self.stop.is_set():
+            source.abort()
+        return source
 
     def source(self) -> Source:
         """Source named by --hq, --from-zip, --from or BITSTATION_HQ. Raises UsageError."""
@@ -140,16 +148,13 @@ class Context:
         if named:
             return open_source(named)
         opened = open_source(self.hq_url(), channel=getattr(args, "channel", None) or "stable")
-        self._abortable.append(opened)
-        return opened
+        return self._watch(opened)
 
     def hq_client(self, token: TokenProvider = lambda: None) -> HqClient:
         """Client of the HQ that the arguments or the environment name."""
         from bitstation.transport.hq import HqClient
 
-        client = HqClient(self.hq_url(), token)
-        self._abortable.append(client)
-        return client
+        return self._watch(HqClient(self.hq_url(), token))
 
     def hq_url(self) -> str:
         """Address of HQ: --hq, else BITSTATION_HQ. Raises UsageError."""

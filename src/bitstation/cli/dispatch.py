@@ -8,6 +8,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Sequence
 
@@ -91,12 +92,42 @@ def _signals(ctx: Context, received: list[int]) -> Iterator[None]:
             raise KeyboardInterrupt
         ctx.interrupt()
 
-    earlier = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    with _watched(ctx):
+        earlier = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in earlier.items():
+                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _watched(ctx: Context) -> Iterator[None]:
+    """Let a thread take note of signals as well.
+
+    The handler runs in the main thread only, which may have begun to wait for other threads just
+    as the signal came (or on Windows at any time before), and then would hear of it no sooner
+    than the download is over.
+    """
+    read_fd, write_fd = os.pipe()
+    if sys.platform != "win32":
+        os.set_blocking(write_fd, False)
+
+    def watch() -> None:
+        while numbers := os.read(read_fd, 64):
+            if {signal.SIGINT, signal.SIGTERM} & set(numbers):
+                ctx.interrupt()
+
+    watcher = threading.Thread(target=watch, name="bitstation-signals", daemon=True)
+    watcher.start()
+    earlier = signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
     try:
         yield
     finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
+        signal.set_wakeup_fd(earlier)
+        os.close(write_fd)
+        watcher.join()
+        os.close(read_fd)
 
 
 def _explain(error: BitStationError, ctx: Context) -> None:

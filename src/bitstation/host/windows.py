@@ -72,7 +72,7 @@ if sys.platform == "win32":
 
         def acquire(self) -> bool:
             """Take the lock; False when another holds it."""
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_BINARY | os.O_NOINHERIT)
+            fd = self._opened()
             try:
                 os.lseek(fd, _LOCK_OFFSET, os.SEEK_SET)
                 msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
@@ -81,6 +81,20 @@ if sys.platform == "win32":
                 return False
             self._fd = fd
             return True
+
+        def _opened(self) -> int:
+            """Open the file, waiting out a run that is just removing it: until then it refuses."""
+            pause_s = 0.005
+            while True:
+                try:
+                    return os.open(
+                        self._path, os.O_RDWR | os.O_CREAT | os.O_BINARY | os.O_NOINHERIT
+                    )
+                except PermissionError:
+                    if pause_s > 0.5:
+                        raise
+                time.sleep(pause_s)
+                pause_s *= 2
 
         def write_holder(self, text: str) -> None:
             """Leave a note for whoever finds the lock taken."""

@@ -10,6 +10,7 @@ from bitstation.core.eligibility import Eligibility, Reason
 from bitstation.core.events import Listener
 from bitstation.core.stats import UpdateStats
 from bitstation.core.wire import DEFAULT_CHANNEL, Requirement
+from bitstation.errors import BitStationError, UpdateCancelled
 from bitstation.storage.tree import ToolsRoot
 from bitstation.transport.hq import HqClient, HqSource
 from bitstation.worker.run import Options
@@ -66,11 +67,23 @@ class PCWorker:
         return [self._stand(requirement) for requirement in self.requirements()]
 
     def update_all(self) -> list[UpdateStats]:
-        """Bring every required tool to exactly the required release; others stay as they are."""
-        return [
-            self.updater(row.tool_id).update(self._source, row.version)
-            for row in self.requirements()
-        ]
+        """Bring every required tool to exactly the required release; others stay as they are.
+
+        A tool that fails does not keep the others from theirs: the first failure is raised when
+        all were tried. UpdateCancelled ends it at once.
+        """
+        done: list[UpdateStats] = []
+        failures: list[BitStationError] = []
+        for row in self.requirements():
+            try:
+                done.append(self.updater(row.tool_id).update(self._source, row.version))
+            except UpdateCancelled:
+                raise
+            except BitStationError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+        return done
 
     def updater(self, tool_id: str) -> DeltaUpdater:
         """Engine for one tool of this machine."""
