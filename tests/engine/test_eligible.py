@@ -13,10 +13,12 @@ import pytest
 
 from bitstation import DeltaUpdater, Eligibility, host
 from bitstation.core.eligibility import Reason
+from bitstation.core.lifecycle import ToolState
 from bitstation.storage.ledger import Ledger
 from bitstation.storage.reuse import LINK_FROM_BYTES
 from bitstation.testing.memory_source import MemorySource
 from bitstation.testing.releases import TOOL_ID, make_release
+from bitstation.worker.status import tool_status
 from tests.engine.conftest import MakeUpdater
 
 MODEL = bytes(range(256)) * (LINK_FROM_BYTES // 256)
@@ -81,6 +83,18 @@ def test_a_tampered_file_ends_it_until_it_is_repaired(installed: DeltaUpdater) -
 
     installed.repair(MemorySource(RELEASE))
     assert is_eligible(installed)
+
+
+def test_a_file_that_was_found_damaged_stays_damaged_in_the_status(
+    installed: DeltaUpdater,
+) -> None:
+    """Its facts equal its row again once it was read, but the row says what is in it."""
+    file_of(installed, "main.py").write_bytes(b"print(6)")
+    for _ in range(2):
+        with closing(Ledger(installed.root.ledger)) as ledger:
+            status = tool_status(installed.tree, ledger)
+        assert (status.state, status.damaged) == (ToolState.DAMAGED, ("main.py",))
+        installed.verify()
 
 
 def test_a_tampered_file_with_its_old_time_ends_it(installed: DeltaUpdater) -> None:

@@ -6,12 +6,13 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from bitstation.core.digest import EMPTY, digest_of
+from bitstation import host
+from bitstation.core.digest import EMPTY, Digest, digest_of
 from bitstation.errors import FileChanged, UpdateCancelled
 from bitstation.storage import hashing, proving
 from bitstation.storage.hashing import HASH_BLOCK_BYTES, Stop, hash_file
@@ -129,6 +130,26 @@ def test_the_bytes_that_will_be_read_are_told_and_then_counted(
     assert (totals, sum(counts)) == ([10_000], 10_000)
     prove_files(files, ledger, on_total=totals.append, on_bytes=counts.append)
     assert (totals, sum(counts)) == ([10_000], 10_000), "nothing more was read"
+
+
+def test_a_stamp_that_another_run_is_just_changing_is_looked_at_again(
+    ledger: Ledger, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another run linked or unlinked is recorded under its lock: no reading is needed."""
+    (first,) = prove_files([files[1]], ledger)
+    os.link(files[1], files[1].with_name("second"))
+    real = ledger.locked
+
+    @contextmanager
+    def locked() -> Iterator[None]:
+        with real():
+            # The other run was in the midst of it, and is done by the time the lock is ours.
+            ledger.restamp(host.stat_facts(files[1]), Digest(str(first.digest)))
+            yield
+
+    monkeypatch.setattr(ledger, "locked", locked)
+    (again,) = prove_files([files[1]], ledger)
+    assert (again.digest, again.by_hash) == (first.digest, False)
 
 
 def test_being_told_to_stop_ends_it(ledger: Ledger, files: list[Path]) -> None:

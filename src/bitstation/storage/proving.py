@@ -86,12 +86,13 @@ def _known(path: Path, ledger: Ledger, deep: bool) -> Proof:
 
 def _look_again(paths: Sequence[Path], proofs: list[Proof], ledger: Ledger) -> None:
     """A run beside us may be between its own change of a stamp and the record of it."""
-    if all(proof.digest is not None or proof.facts is None for proof in proofs):
-        return
-    with ledger.locked():
-        for index, proof in enumerate(proofs):
-            if proof.digest is None and proof.facts is not None and ledger.contradicts(proof.facts):
-                proofs[index] = _known(paths[index], ledger, deep=False)
+    missing = [
+        number for number, proof in enumerate(proofs) if proof.digest is None and proof.facts
+    ]
+    if missing:
+        with ledger.locked():
+            for number in missing:
+                proofs[number] = _known(paths[number], ledger, deep=False)
 
 
 def _batches(unread: Sequence[_Unread]) -> Iterator[list[_Unread]]:
