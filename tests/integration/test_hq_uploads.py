@@ -177,19 +177,31 @@ def test_two_publishers_at_once(caller: Caller, running: LocalHq, tool_id: str):
 def test_a_second_publisher_waits_for_the_first_and_goes_on_from_there(
     running: LocalHq, caller: Caller, tool_id: str, unique: bytes
 ):
-    session = caller.open_session(manifest_of({"a.bin": unique}, tool_id))
+    data = unique * 4
+    session = caller.open_session(manifest_of({"a.bin": data}, tool_id))
+    path = f"{SESSIONS}/{session['session_id']}"
     head = (
-        f"PUT {SESSIONS}/{session['session_id']}/blobs/{digest_of(unique)} HTTP/1.1\n"
-        f"Host: h\nAuthorization: Bearer {running.token}\nContent-Length: {len(unique)}\n\n"
+        f"PUT {path}/blobs/{digest_of(data)} HTTP/1.1\n"
+        f"Host: h\nAuthorization: Bearer {running.token}\nContent-Length: {len(data)}\n\n"
     )
+    has_left = threading.Event()
+
+    def leave() -> None:
+        has_left.set()
+        slow.shutdown(socket.SHUT_RDWR)
+
     with raw_request(caller, head) as slow:
-        slow.sendall(unique[:500_000])
-        leave = threading.Timer(0.5, slow.shutdown, [socket.SHUT_RDWR])
-        leave.start()
-        begun = time.monotonic()
-        assert caller.put(session, unique).json["received"] == len(unique)
-        assert time.monotonic() - begun > 0.3
-        leave.join()
+        slow.sendall(data[: len(data) // 2])
+        # Once bytes of his are kept, the blob is his until he leaves.
+        deadline = time.monotonic() + 30
+        while not caller.authorized("GET", path).json["wanted"][0]["received"]:
+            assert time.monotonic() < deadline, "nothing of the first one was kept"
+            time.sleep(0.02)
+        leaving = threading.Timer(0.3, leave)
+        leaving.start()
+        assert caller.put(session, data).json["received"] == len(data)
+        assert has_left.is_set()
+        leaving.join()
     assert caller.commit(session).status == 200
 
 
