@@ -211,7 +211,8 @@ class _Table:
 
     def step(self, op: int, payload: bytes) -> Step | None:
         """Step of its bytes; None for what is not known. Raises BinaryFault."""
-        reader, step = BinaryReader(payload), None
+        reader = BinaryReader(payload)
+        step: Step
         match op:
             case Op.COPY:
                 step = Copy(self._local(reader), reader.varint(MAX_INTEGER))
