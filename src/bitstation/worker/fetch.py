@@ -32,7 +32,7 @@ from bitstation.core.events import (
 )
 from bitstation.core.plan import PlanEntry
 from bitstation.core.recipe import INLINE, Fetch, Patch
-from bitstation.errors import DigestMismatch, NotFound, SourceError, UpdateCancelled
+from bitstation.errors import DigestMismatch, SourceError, UpdateCancelled
 from bitstation.storage.journal import EntryDone
 from bitstation.storage.reuse import SourceVanished
 from bitstation.transport.source import RangeReader, Source
@@ -194,13 +194,14 @@ class Transfer:
             before = (len(left), left[0].received)
             try:
                 self._read(left)
-            except NotFound as error:
-                self._without(left, error)
-                return
             except SourceError as error:
                 progressed = left and (len(left), left[0].received) != before
                 failures = 1 if progressed else failures + 1
-                self._pause(error, failures)
+                try:
+                    self._pause(error, failures)
+                except SourceError:
+                    self._without(left, error)
+                    return
 
     def _read(self, left: deque[Want]) -> None:
         """Take wants off the front as they are fulfilled."""
@@ -305,8 +306,8 @@ class Transfer:
         else:
             self.request([want], first=True)
 
-    def _without(self, left: deque[Want], error: NotFound) -> None:
-        """Do without a pack that the source does not have. Raises NotFound for a file."""
+    def _without(self, left: deque[Want], error: SourceError) -> None:
+        """Do without a pack that the source cannot give. Raises the error for a file."""
         for want in left:
             if want.blob == want.building.entry.sha256:
                 raise error

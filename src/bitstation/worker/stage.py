@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -19,7 +20,7 @@ from bitstation.core.planning import (
     blocks_to_find,
     plan_update,
 )
-from bitstation.core.recipe import Copy, Patch
+from bitstation.core.recipe import Copy, Patch, Segment
 from bitstation.core.scopes import MANIFEST_NAME
 from bitstation.errors import StoreCorrupt
 from bitstation.storage.journal import Begin, JournalFacts, read_journal
@@ -43,13 +44,8 @@ def make_plan(
     held = survey(run, target.entries)
     wanted = blocks_to_find(target, held, known.atlas)
     places, holders = survey_blocks(run, wanted, local_atlases(run)) if wanted else ({}, {})
-    bases = {
-        segment.step.base: 0
-        for recipe in known.recipes.values()
-        for segment in recipe
-        if isinstance(segment.step, Patch)
-    }
-    held |= holders | prove_claimed(run, bases.keys() - held.keys() - holders.keys())
+    bases = _local_blobs(known.recipes.values())
+    held |= holders | prove_claimed(run, bases - held.keys() - holders.keys())
     ground = Ground(
         held=frozenset(held),
         places=places,
@@ -77,7 +73,8 @@ def stage(run: Run, base: Manifest | None, target: Resolved, source: Source) -> 
         keep_atlas(run, manifest.manifest_hash, target.guidance.atlas_bytes)
     else:
         held = survey(run, manifest.entries)
-        held |= prove_claimed(run, _local_blobs(plan) - held.keys())
+        bases = _local_blobs(entry.segments for entry in plan.entries)
+        held |= prove_claimed(run, bases - held.keys())
         kept = find_kept(run, plan, staging)
     run.emit(
         PlanReady,
@@ -106,10 +103,10 @@ def knowledge_of(target: Resolved) -> Knowledge:
     return Knowledge(guidance.atlas, guidance.recipes, guidance.inline)
 
 
-def _local_blobs(plan: Plan) -> set[Digest]:
-    """Blobs that the segments of a plan read here."""
+def _local_blobs(recipes: Iterable[Iterable[Segment]]) -> set[Digest]:
+    """Blobs that recipes read here."""
     found: set[Digest] = set()
-    for segment in (each for entry in plan.entries for each in entry.segments):
+    for segment in (each for recipe in recipes for each in recipe):
         if isinstance(segment.step, Copy):
             found.add(segment.step.blob)
         elif isinstance(segment.step, Patch):
