@@ -19,7 +19,7 @@ from bitstation.testing.invariants import check_settled, wrong_files
 from bitstation.testing.mapped import BLOCK_BYTES, Mapped, guide_to, map_of, map_release, offer
 from bitstation.testing.memory_source import Asked, MemorySource, other_bytes, unreachable
 from bitstation.testing.releases import TOOL_ID, make_release
-from bitstation.worker import fetch
+from bitstation.worker import intake
 
 _RANDOM = random.Random(1)
 MODEL = _RANDOM.randbytes(20 * BLOCK_BYTES + 123)
@@ -305,7 +305,7 @@ def test_no_proved_block_is_fetched_twice(
     updater: DeltaUpdater, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The connection dies for good after every few pieces; each run goes on where it was."""
-    monkeypatch.setattr(fetch, "PIECE_BYTES", 300)
+    monkeypatch.setattr(intake, "PIECE_BYTES", 300)
     digest, runs, received = FIRST.digest("model.bin"), 0, 0
     while updater.tree.current_version() is None:
         source = source_of(FIRST)

@@ -17,7 +17,7 @@ from bitstation import host
 from bitstation.core.digest import Digest
 from bitstation.core.recipe import Copy, Fill, Segment
 from bitstation.storage.reuse import SourceVanished
-from bitstation.worker.building import Building
+from bitstation.worker.building import Abandoned, Building
 from bitstation.worker.run import Run
 
 CHUNK_BYTES = 1024 * 1024
@@ -44,6 +44,19 @@ class Finisher:
         self._names_of = names_of
         self._refetch = refetch
         self._check = check
+
+    def finishes(self, building: Building) -> bool:
+        """Say whether the file came out right; False when it has to be fetched whole.
+
+        Raises OSError, UpdateCancelled.
+        """
+        try:
+            digest = self.finish(building)
+            if digest != building.entry.sha256 and self.mend(building):
+                digest = self.hash_again(building)
+        except Abandoned:
+            return False
+        return digest == building.entry.sha256
 
     def finish(self, building: Building) -> Digest:
         """Digest of the file once all its blocks are there.
