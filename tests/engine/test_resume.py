@@ -14,6 +14,7 @@ from bitstation.testing.faulty_disk import FaultyDisk, Stopped
 from bitstation.testing.invariants import Invariants, check_settled, wrong_files
 from bitstation.testing.memory_source import Asked, MemorySource, other_bytes, unreachable
 from bitstation.testing.releases import TOOL_ID, make_release
+from bitstation.worker import fetch_whole
 from bitstation.worker.run import Options
 from bitstation.worker.status import tool_status
 from tests.engine.conftest import MakeUpdater
