@@ -19,7 +19,7 @@ from bitstation.core.events import IntegrityFailed
 from bitstation.core.recipe import INLINE, Fetch, Patch
 from bitstation.errors import SourceError
 from bitstation.storage.reuse import SourceVanished
-from bitstation.transport.source import RangeReader
+from bitstation.transport.source import SpanReader
 from bitstation.worker import intake as intake_
 from bitstation.worker.building import Building
 from bitstation.worker.crew import Crew
@@ -89,7 +89,7 @@ class BlockFetcher:
         """Take wants off the front as they are fulfilled."""
         if left[0].blob == INLINE:
             want = left.popleft()
-            self._deliver(want, self._inline[want.start : want.end])
+            self._deliver(want, self._inline[want.start : want.end], self._intake.source.name)
             return
         at, end = left[0].start, max(want.end for want in left)
         with self._intake.source.read_range(left[0].blob, at, end - at) as reader:
@@ -100,13 +100,13 @@ class BlockFetcher:
                 if want.is_plain:
                     self._receive_block(want, reader)
                     left.popleft()
-                    self._judge(want)
+                    self._judge(want, reader.source)
                 else:
                     payload = self._intake.receive(reader, want.end - want.start, want.building)
                     left.popleft()
-                    self._deliver(want, payload)
+                    self._deliver(want, payload, reader.source)
 
-    def _receive_block(self, want: Want, reader: RangeReader) -> None:
+    def _receive_block(self, want: Want, reader: SpanReader) -> None:
         """Write a block as it comes, so that no run has to receive a part of it again."""
         building, offset = want.building, want.building.offsets[want.first]
         piece = memoryview(bytearray(min(intake_.PIECE_BYTES, want.size_bytes)))
@@ -116,11 +116,11 @@ class BlockFetcher:
             building.write(offset + want.received, piece[:count])
             want.hasher.update(piece[:count])
             want.received += count
-            self._intake.count(count, building)
+            self._intake.count(reader.source, count, building)
             if want.received < want.size_bytes:
                 building.note_part(want.first, want.received)
 
-    def _judge(self, want: Want) -> None:
+    def _judge(self, want: Want, source: str) -> None:
         """Keep a block that is right. Else fetch it once more; then the map or source is wrong."""
         building = want.building
         if want.hasher.digest() == building.map.digest(want.first):
@@ -128,17 +128,17 @@ class BlockFetcher:
         else:
             want.mismatches += 1
             want.restart()
-            self._tell_mismatch(want)
+            self._blame(want, source)
             if want.mismatches > 1:
                 building.abandon()
             else:
                 self.request([want], first=True)
         building.arrived()
 
-    def _deliver(self, want: Want, payload: bytes | bytearray) -> None:
+    def _deliver(self, want: Want, payload: bytes | bytearray, source: str) -> None:
         """Make blocks of a payload; where that fails they are fetched as they are."""
         if not self._made(want, payload):
-            self._tell_mismatch(want)
+            self._blame(want, source)
             self.request(want.plainly(), first=True)
         want.building.arrived()
 
@@ -178,6 +178,7 @@ class BlockFetcher:
         for want in left:
             want.building.arrived()
 
-    def _tell_mismatch(self, want: Want) -> None:
+    def _blame(self, want: Want, source: str) -> None:
+        self._intake.source.distrust(want.blob, source)
         path = want.building.entry.path
-        self._run.emit(IntegrityFailed, path=path, source=self._intake.source.name, healed=True)
+        self._run.emit(IntegrityFailed, path=path, source=source, healed=True)

@@ -37,17 +37,17 @@ class FileFetcher:
 
         ``index`` is the entry's in the plan, None where no journal is kept.
         """
-        source = self._intake.source.name
         for attempt in range(_ATTEMPTS):
             self._intake.check()
             self._run.disk.remove(target)
-            actual = self._receive(entry, target)
+            actual, source = self._receive(entry, target)
             if actual == entry.sha256:
                 self.place(index, entry, target, entry.size_bytes)
                 return
             self._run.disk.remove(target)
             # A second time would be a source that holds other bytes, not a bad transfer.
             healed = attempt + 1 < _ATTEMPTS
+            self._intake.source.distrust(entry.sha256, source)
             self._run.emit(IntegrityFailed, path=entry.path, source=source, healed=healed)
         raise DigestMismatch(path=entry.path, source=source, expected=entry.sha256, actual=actual)
 
@@ -65,16 +65,16 @@ class FileFetcher:
             source=self._intake.source.name if entry.is_download else "",
         )
 
-    def _receive(self, entry: PlanEntry, target: Path) -> str:
-        """Write an entry's bytes and return their digest; a broken transfer goes on."""
+    def _receive(self, entry: PlanEntry, target: Path) -> tuple[str, str]:
+        """Write an entry's bytes; their digest and who gave the last. A broken transfer goes on."""
         with self._run.disk.open_new(target) as file:
             self._run.disk.preallocate(file, entry.size_bytes)
             pipe = _HashingWriter(self._run, file, entry.size_bytes)
-            failures = 0
+            failures, source = 0, self._intake.source.name
             while pipe.written < entry.size_bytes:
                 before = pipe.written
                 try:
-                    self._read_on(entry, pipe)
+                    source = self._read_on(entry, pipe)
                 except SourceError as error:
                     pipe.settle()
                     failures = 1 if pipe.written > before else failures + 1
@@ -82,14 +82,16 @@ class FileFetcher:
             digest = pipe.digest()
             if entry.executable:
                 self._run.disk.set_executable(file)
-        return digest
+        return digest, source
 
-    def _read_on(self, entry: PlanEntry, pipe: _HashingWriter) -> None:
+    def _read_on(self, entry: PlanEntry, pipe: _HashingWriter) -> str:
+        """Read what is left; the name of the source that gave it."""
         left = entry.size_bytes - pipe.written
         with self._intake.source.read_range(entry.sha256, pipe.written, left) as reader:
             while pipe.written < entry.size_bytes:
                 self._intake.check()
-                self._intake.count(pipe.take(reader))
+                self._intake.count(reader.source, pipe.take(reader))
+            return reader.source
 
 
 class _HashingWriter:

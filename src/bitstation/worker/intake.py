@@ -7,7 +7,7 @@ from threading import Lock
 
 from bitstation.core.events import BodyReceived, SourceFailed, TransferProgress
 from bitstation.errors import SourceError
-from bitstation.transport.source import RangeReader, Source
+from bitstation.transport.source import Source, SpanReader
 from bitstation.worker.building import Building
 from bitstation.worker.crew import Crew
 from bitstation.worker.run import Run
@@ -33,9 +33,8 @@ class Intake:
         """Raise UpdateCancelled once the run is over."""
         self._crew.check()
 
-    def count(self, count: int, building: Building | None = None) -> None:
-        """Say that body bytes came, for a file or for none."""
-        name = self.source.name
+    def count(self, name: str, count: int, building: Building | None = None) -> None:
+        """Say that body bytes came from the source of that name, for a file or for none."""
         self._run.emit(BodyReceived, source=name, body_bytes=count)
         with self._lock:
             self._done_bytes += count
@@ -44,7 +43,7 @@ class Intake:
                 building.received_bytes += count
         self._run.emit(TransferProgress, phase="fetch", done_bytes=done, source=name)
 
-    def receive(self, reader: RangeReader, length: int, building: Building) -> bytearray:
+    def receive(self, reader: SpanReader, length: int, building: Building) -> bytearray:
         """The next ``length`` bytes in memory. Raises SourceError."""
         payload = bytearray(length)
         view, done = memoryview(payload), 0
@@ -52,17 +51,17 @@ class Intake:
             self.check()
             count = reader.readinto(view[done : done + PIECE_BYTES])
             done += count
-            self.count(count, building)
+            self.count(reader.source, count, building)
         return payload
 
-    def skip(self, reader: RangeReader, length: int) -> None:
+    def skip(self, reader: SpanReader, length: int) -> None:
         """Read over bytes that nobody wants. Raises SourceError."""
         piece = memoryview(bytearray(min(PIECE_BYTES, max(0, length))))
         while length > 0:
             self.check()
             count = reader.readinto(piece[:length])
             length -= count
-            self.count(count)
+            self.count(reader.source, count)
 
     def pause(self, error: SourceError, failures: int) -> None:
         """Wait before the next try. Raises the error when there is none, UpdateCancelled."""
