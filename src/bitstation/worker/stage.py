@@ -184,7 +184,8 @@ def _plan_to_resume(run: Run, base: Manifest | None, target: Manifest) -> Plan |
     ]
     if plan.manifest_hash != target.manifest_hash or rows != planned:
         return None
-    if plan.given_up == run.tree.current_version() and not run.options.in_place:
+    is_current = plan.given_up is not None and plan.given_up == run.tree.current_version()
+    if is_current and not run.options.in_place:
         # Nothing was given up yet, and this time nobody said that it may be.
         return None
     # The tool may have been rolled back since.
