@@ -159,7 +159,7 @@ class Assembly:
     def _make(self, source: Source, entries: list[tuple[int, PlanEntry]], kept: Kept) -> None:
         """Fetch and build entries (with their numbers in the plan)."""
         run = self._run
-        crew = Crew(run.stop, source.concurrency)
+        crew = Crew(run.stop, 1 if self._is_sequential() else source.concurrency)
         intake = Intake(run, source, crew)
         files = FileFetcher(run, intake, self._written)
         blocks = BlockFetcher(run, intake, crew, self._names_of, self._plan.inline)
@@ -188,6 +188,10 @@ class Assembly:
         finally:
             for building in buildings:
                 building.drop()
+
+    def _is_sequential(self) -> bool:
+        wish = self._run.options.sequential
+        return host.is_rotating(self._run.root.path) if wish is None else wish
 
     def _fetch_whole(
         self, files: FileFetcher, number: int | None, entry: PlanEntry, target: Path
