@@ -106,9 +106,7 @@ def test_a_server_that_ignores_ranges_serves_any_beginning_and_nothing_else(
 
 
 @pytest.mark.parametrize("etag", ['"' + "0" * 64 + '"', '"x-1"', f'W/"{DIGEST}"', "bare", None])
-def test_any_tag_will_do_as_long_as_it_stays(
-    server: WebServer, source: HqSource, etag: str | None
-):
+def test_any_tag_will_do_as_long_as_it_stays(server: WebServer, source: HqSource, etag: str | None):
     server.say(span(FIRST, LAST, SPAN, ETag=etag))
     assert [content(source, DIGEST, FIRST, LENGTH) for _ in range(2)] == [SPAN] * 2
 

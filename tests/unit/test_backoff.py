@@ -31,7 +31,11 @@ def test_pauses_grow_and_end():
 
 def test_chance_decides_from_nothing_to_the_whole_pause():
     backoff = Backoff(first_s=8)
-    assert [backoff.pause_s(1, lambda share=share: share) for share in (0.0, 0.25, 1.0)] == [0, 2, 8]
+    assert [backoff.pause_s(1, lambda share=share: share) for share in (0.0, 0.25, 1.0)] == [
+        0,
+        2,
+        8,
+    ]
 
 
 def test_what_the_source_asks_for_is_the_least():

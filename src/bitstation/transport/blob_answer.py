@@ -80,7 +80,9 @@ def _is_part(stream: Stream, span: Span) -> bool:
         return False
     fits = total is None or last < total
     length = wanted_last - span.offset + 1
-    return (first, last) == (span.offset, wanted_last) and fits and _stated(stream) in (None, length)
+    return (
+        (first, last) == (span.offset, wanted_last) and fits and _stated(stream) in (None, length)
+    )
 
 
 def _stated(stream: Stream) -> int | None:

@@ -16,7 +16,13 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from bitstation import __version__
-from bitstation.errors import ProxyError, RedirectRefused, SourceBroken, SourceUnreachable, UsageError
+from bitstation.errors import (
+    ProxyError,
+    RedirectRefused,
+    SourceBroken,
+    SourceUnreachable,
+    UsageError,
+)
 from bitstation.transport.arrivals import SlowestRate
 from bitstation.transport.connection import Connection
 from bitstation.transport.dialing import Dialer, Limits

@@ -41,7 +41,9 @@ def tls_error(error: ssl.SSLError, source: str, issuer: Callable[[], str]) -> Tl
     if error.verify_code in _UNKNOWN_ISSUER:
         found = issuer()
         named = f"issued by {found}, which" if found else "whose issuer"
-        return TlsError(source=source, detail=f"its certificate, {named} is not trusted here: {said}")
+        return TlsError(
+            source=source, detail=f"its certificate, {named} is not trusted here: {said}"
+        )
     if error.verify_code == _EXPIRED:
         said = f"its certificate is too old, or this machine's clock is wrong: {said}"
     elif error.verify_code in _WRONG_NAME:

@@ -7,6 +7,7 @@ the one before, so a single large file uses two cores.
 from __future__ import annotations
 
 import hashlib
+import random
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -15,6 +16,7 @@ from threading import Event, Lock
 from typing import BinaryIO
 
 from bitstation import host
+from bitstation.core.backoff import Backoff
 from bitstation.core.events import (
     BodyReceived,
     EntryPlaced,
@@ -23,7 +25,7 @@ from bitstation.core.events import (
     TransferProgress,
 )
 from bitstation.core.plan import PlanEntry
-from bitstation.errors import DigestMismatch, SourceError, UpdateCancelled
+from bitstation.errors import DigestMismatch, SourceError, SourceStalled, UpdateCancelled
 from bitstation.storage.journal import SegmentDone
 from bitstation.transport.source import RangeReader, Source
 from bitstation.worker.run import Run
@@ -135,7 +137,9 @@ class Transfer:
                     self._read_on(entry, pipe)
                 except SourceError as error:
                     pipe.settle()
-                    failures = 1 if pipe.written > before else failures + 1
+                    # A trickle is no progress, or a source could hold us for ever.
+                    least = BLOCK_BYTES if isinstance(error, SourceStalled) else 1
+                    failures = 1 if pipe.written >= before + least else failures + 1
                     self._pause(error, failures)
             digest = pipe.digest()
             if entry.executable:
@@ -162,10 +166,12 @@ class Transfer:
         self._run.emit(TransferProgress, phase="fetch", done_bytes=done, source=self._source.name)
 
     def _pause(self, error: SourceError, failures: int) -> None:
-        if not error.retryable or failures >= ATTEMPTS:
+        backoff = Backoff(FIRST_PAUSE_S, attempts=ATTEMPTS)
+        pause_s = backoff.pause_s(failures, random.random, error.retry_after_s)
+        if not error.retryable or pause_s is None:
             raise error
         self._run.emit(SourceFailed, source=self._source.name, code=error.code, attempt=failures)
-        end_s = time.monotonic() + FIRST_PAUSE_S * 4 ** (failures - 1)
+        end_s = time.monotonic() + pause_s
         while (left_s := end_s - time.monotonic()) > 0:
             self._check()
             self._run.stop.wait(min(left_s, _NAP_S))
