@@ -1,4 +1,6 @@
-"""N1 to N26 (N27 to N40: test_network_answers.py): names, connections, certificates, proxies, statuses, lengths and slowness.
+"""N1 to N26: names, connections, certificates, proxies, statuses, lengths and slowness.
+
+N27 to N40 stand in test_network_answers.py.
 
 What each must end in: refused (typed error, nothing changed, a rerun against the truth succeeds),
 healed, or an error that says whether the same source may be asked again, so that another is.
@@ -34,7 +36,6 @@ from tests.attack.network import (
     NAME,
     Names,
     Worker,
-    edited,
     head_of,
     of_model,
     once,

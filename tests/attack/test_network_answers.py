@@ -1,4 +1,4 @@
-"""N27 to N40: encodings, redirects, changes midway, odd servers and connections that answer askew."""
+"""N27 to N40: encodings, redirects, changes midway, odd servers, answers that are askew."""
 
 from __future__ import annotations
 
@@ -188,7 +188,8 @@ def read_on(source: HqSource, release: Release, path: str) -> bytes:
                 while found := reader.readinto(block):
                     data += block[:found]
         except SourceError as error:
-            assert error.retryable
+            if not error.retryable:
+                raise
     return bytes(data)
 
 

@@ -148,8 +148,8 @@ class WebServer:
 
     def _serve(self, number: int, connection: socket.socket) -> None:
         # The client may go away at any time, or not even trust us.
-        with suppress(OSError), self._secured(connection) as connection:
-            self._converse(number, connection)
+        with suppress(OSError), self._secured(connection) as secured:
+            self._converse(number, secured)
 
     def _secured(self, connection: socket.socket) -> socket.socket:
         if self._context is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -95,14 +95,15 @@ def test_retry_after_is_seconds_or_a_date_and_bounded(text: str, seconds: float 
     assert parse_retry_after(text, NOW) == seconds
 
 
-@given(st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)))
+@given(st.datetimes(timezones=st.just(UTC)))
 def test_every_http_date_is_read(moment: datetime):
-    moment = moment.replace(tzinfo=UTC, microsecond=0)
+    moment = moment.replace(microsecond=0)
     days = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-    months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+    months = "JanFebMarAprMayJunJulAugSepOctNovDec"
+    day, month = days[moment.weekday()], months[moment.month * 3 - 3 : moment.month * 3]
     text = (
-        f"{days[moment.weekday()]}, {moment.day:02} {months[moment.month - 1]} {moment.year:04}"
-        f" {moment:%H:%M:%S} GMT"
+        f"{day}, {moment.day:02} {month} {moment.year:04}"
+        f" {moment.hour:02}:{moment.minute:02}:{moment.second:02} GMT"
     )
     assert parse_http_date(text) == moment
     assert parse_http_date(text.replace(" GMT", " GMT" + " " * 5)) == moment
@@ -110,6 +111,5 @@ def test_every_http_date_is_read(moment: datetime):
 
 
 def test_a_leap_second_is_no_fault():
-    assert parse_http_date("Sat, 31 Dec 2016 23:59:60 GMT") == datetime(
-        2016, 12, 31, 23, 59, 59, tzinfo=UTC
-    ) + timedelta(0)
+    last = datetime(2016, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert parse_http_date("Sat, 31 Dec 2016 23:59:60 GMT") == last

@@ -1,4 +1,4 @@
-"""How fast may be downloaded at a time of day: limits as people write them, and which one counts."""
+"""How fast may be downloaded at a time of day: limits as people write them, the one that counts."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def parse_limit(text: str) -> Limit:
             raise UsageError(detail=f"{text!r} would never let anything through: give it hours")
         return Limit(bytes_per_s)
     start_s, end_s = _time_s(text, found["start"]), _time_s(text, found["end"])
-    if start_s == DAY_S or start_s == end_s:
+    if start_s in (DAY_S, end_s):
         raise UsageError(detail=f"{text!r} names no hours: {_FORMS}")
     return Limit(bytes_per_s, start_s, end_s)
 
 
 def parse_limits(texts: Iterable[str]) -> tuple[Limit, ...]:
-    """Limits as somebody wrote them. Raises UsageError, also when they never let anything through."""
+    """Limits as somebody wrote them. Raises UsageError, also where no byte ever gets through."""
     limits = tuple(map(parse_limit, texts))
     if len(limits) > MAX_LIMITS:
         raise UsageError(detail=f"more than {MAX_LIMITS} limits")

@@ -52,24 +52,26 @@ class RateWatch:
 
     def __init__(self, slowest: SlowestRate) -> None:
         self._slowest = slowest
-        self._waited_s = 0.0
-        self._arrived = 0
+        self.restart()
 
     def restart(self) -> None:
-        """Begin a new window."""
+        """Begin anew, as with an answer or its body."""
         self._waited_s = 0.0
         self._arrived = 0
+        self._has_begun = False
 
     def count(self, count: int, waited_s: float) -> None:
         """Take note of an arrival. Raises TooSlow at the end of a window with too little."""
         # How long the first byte takes is the server's thinking, and bounded by the time limit.
-        self._waited_s += waited_s if self._arrived else 0.0
+        self._waited_s += waited_s if self._has_begun else 0.0
+        self._has_begun = True
         self._arrived += count
         if self._waited_s < self._slowest.window_s:
             return
         if self._arrived < self._slowest.bytes_per_s * self._waited_s:
             raise TooSlow(f"{self._arrived} bytes in {self._waited_s:.1f} seconds")
-        self.restart()
+        self._waited_s = 0.0
+        self._arrived = 0
 
 
 class _Receives(io.RawIOBase):

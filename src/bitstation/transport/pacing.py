@@ -11,7 +11,7 @@ from bitstation.storage.hashing import Stop
 
 # What is waited for at once: so soon does another limit count, another thread get its turn.
 PIECE_S = 0.5
-# A wait that ended late is made up for, up to this much: sleeping is not exact, on Windows by 16 ms.
+# A wait that ended late is made up for, up to this much: on Windows a sleep is 16 ms exact.
 SLACK_S = 0.1
 # Nothing allowed: so often is the time of day looked at, which a user may set meanwhile.
 LOOK_AGAIN_S = 60.0
