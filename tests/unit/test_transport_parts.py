@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bitstation.errors import SourceUnreachable
 from bitstation.transport import dialing
 from bitstation.transport.arrivals import RateWatch, SlowestRate, TooSlow
 from bitstation.transport.dialing import MAX_ADDRESSES, Dialer, Limits
+from bitstation.transport.filling import Filling
 from bitstation.transport.http import parse_base
 from bitstation.transport.tls import issuer_in
 
@@ -120,3 +122,63 @@ def test_families_alternate_and_what_worked_is_tried_first(monkeypatch: pytest.M
     network.alive = {"fd00::1"}
     dialer.connect(PARTS, LIMITS).close()
     assert network.tried[5:] == ["10.0.0.2", "fd00::1"]
+
+
+# --- blocks --------------------------------------------------------------------------------------
+
+
+class Arrivals:
+    """A reader of given arrivals, each a moment after the one before, then a failure or the end."""
+
+    def __init__(self, *arrivals: bytes, each_s: float = 0.0, failure: bool = False) -> None:
+        self.now_s = 0.0
+        self._arrivals = list(arrivals)
+        self._each_s = each_s
+        self._failure = failure
+
+    def clock(self) -> float:
+        return self.now_s
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        self.now_s += self._each_s
+        if not self._arrivals:
+            if self._failure:
+                raise SourceUnreachable(source="it", detail="gone")
+            return 0
+        data = self._arrivals.pop(0)
+        taken = min(len(data), len(buffer))
+        buffer[:taken] = data[:taken]
+        if data[taken:]:
+            self._arrivals.insert(0, data[taken:])
+        return taken
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def blocks(inner: Arrivals, length: int = 4) -> list[bytes]:
+    reader = Filling(inner, inner.clock)
+    block = memoryview(bytearray(length))
+    found = []
+    while count := reader.readinto(block):
+        found.append(bytes(block[:count]))
+    return found
+
+
+def test_fast_arrivals_fill_blocks():
+    assert blocks(Arrivals(b"a", b"bcdef", b"g")) == [b"abcd", b"efg"]
+
+
+def test_slow_arrivals_are_given_after_a_moment():
+    assert blocks(Arrivals(*[b"a"] * 5, each_s=0.06), 9) == [b"aaa", b"aa"]
+    assert blocks(Arrivals(*[b"a"] * 3, each_s=9.0)) == [b"aa", b"a"]
+
+
+def test_what_came_before_a_failure_is_given_first():
+    inner = Arrivals(b"ab", failure=True)
+    reader = Filling(inner, inner.clock)
+    block = memoryview(bytearray(9))
+    assert reader.readinto(block) == 2
+    for _ in range(2):
+        with pytest.raises(SourceUnreachable):
+            reader.readinto(block)

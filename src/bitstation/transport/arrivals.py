@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 MAX_LINES = 256
 MAX_HEAD_BYTES = 256 * 1024
 
-_FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:")
+# A line of a header as it should be: a name, and nothing that ends a line but its end.
+_FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*\r?\n")
+# The parser of headers takes a lone CR for the end of a line, others do not.
+_CLEAN = re.compile(rb"[^\r\n\0]*\r?\n?")
 
 
 class SlowestRate(msgspec.Struct, frozen=True):
@@ -127,12 +130,8 @@ class AnswerReader(io.BufferedReader):
         self._line_bytes += len(line)
         if self._lines > MAX_LINES or (self._is_head and self._line_bytes > MAX_HEAD_BYTES):
             raise BadLine("more lines than an answer can need")
-        text = line.rstrip(b"\n").removesuffix(b"\r")
-        # The parser of headers takes a lone CR for the end of a line, others do not.
-        if b"\r" in text or b"\0" in text:
-            raise BadLine(_shown(line))
-        is_status = self._lines == 1 or line.startswith(b"HTTP/")
-        if self._is_head and text and not is_status and not _FIELD.match(text):
+        is_free = not self._is_head or self._lines == 1 or line.startswith((b"HTTP/", b"\r", b"\n"))
+        if not (_CLEAN if is_free else _FIELD).fullmatch(line):
             raise BadLine(_shown(line))
         return line
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+from typing import NamedTuple, cast
 
 from bitstation.transport.arrivals import AnswerReader, RateWatch, SlowestRate
 
@@ -31,14 +32,21 @@ class Connection(http.client.HTTPConnection):
         return Response(sock, self.watch, method)
 
 
+class _Opened(NamedTuple):
+    """In place of a socket: the reader that is already there."""
+
+    reader: AnswerReader
+
+    def makefile(self, _mode: str) -> AnswerReader:
+        return self.reader
+
+
 class Response(http.client.HTTPResponse):
     """An answer read through an AnswerReader."""
 
     def __init__(self, sock: socket.socket, watch: RateWatch, method: str | None) -> None:
-        super().__init__(sock, method=method)
-        self.fp.close()
         self.reader = AnswerReader(sock, watch)
-        self.fp = self.reader
+        super().__init__(cast(socket.socket, _Opened(self.reader)), method=method)
         self._watch = watch
 
     def begin(self) -> None:

@@ -27,6 +27,7 @@ from bitstation.core.events import (
 from bitstation.core.plan import PlanEntry
 from bitstation.errors import DigestMismatch, SourceError, SourceStalled, UpdateCancelled
 from bitstation.storage.journal import SegmentDone
+from bitstation.transport.filling import Filling
 from bitstation.transport.source import RangeReader, Source
 from bitstation.worker.run import Run
 
@@ -149,9 +150,10 @@ class Transfer:
     def _read_on(self, entry: PlanEntry, pipe: _HashingWriter) -> None:
         left = entry.size_bytes - pipe.written
         with self._source.read_range(entry.sha256, pipe.written, left) as reader:
+            blocks = Filling(reader)
             while pipe.written < entry.size_bytes:
                 self._check()
-                self._count(pipe.take(reader))
+                self._count(pipe.take(blocks))
 
     def _check(self) -> None:
         self._run.stop.check()
