@@ -15,17 +15,14 @@ import pytest
 
 from bitstation.errors import (
     NotFound,
-    ProxyError,
-    RangeRefused,
     SourceBroken,
     SourceError,
-    SourceRefused,
-    SourceStalled,
     SourceUnreachable,
     TlsError,
     TokenRefused,
 )
 from bitstation.transport import http
+from bitstation.transport.failures import ProxyError, RangeRefused, SourceRefused, SourceStalled
 from bitstation.transport.hq import HqSource
 from bitstation.worker.fetch import ATTEMPTS
 from tests.attack.network import (

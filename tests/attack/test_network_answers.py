@@ -10,14 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bitstation.core.digest import digest_of
-from bitstation.errors import (
-    BitStationError,
-    RangeIgnored,
-    RedirectRefused,
-    SourceBroken,
-    SourceError,
-)
+from bitstation.errors import BitStationError, RedirectRefused, SourceBroken, SourceError
 from bitstation.testing.releases import TOOL_ID, Release, make_release
+from bitstation.transport.failures import RangeIgnored
 from bitstation.transport.hq import HqSource
 from bitstation.transport.http import MAX_REDIRECTS
 from tests.attack.network import (

@@ -14,18 +14,14 @@ from bitstation.errors import (
     DigestMismatch,
     NotFound,
     PublishRefused,
-    RangeIgnored,
-    RangeRefused,
     SourceBroken,
-    SourceChanged,
     SourceError,
-    SourceRefused,
     StoreLocked,
     TokenRefused,
     UsageError,
 )
 from bitstation.testing.releases import TOOL_ID, make_release
-from bitstation.transport.blob_answer import Etags
+from bitstation.transport.failures import RangeIgnored, RangeRefused, SourceRefused
 from bitstation.transport.hq import HqClient, HqSource, token_from
 from tests.contract.packages import content
 from tests.contract.scripted_hq import ScriptedHq, problem, source_of, span_of
@@ -103,33 +99,6 @@ def test_a_server_that_ignores_ranges_serves_any_beginning_and_nothing_else(
         assert str(offset) in str(caught.value)
     with pytest.raises(SourceBroken):
         content(source, DIGEST, 0, len(DATA) + 1)
-
-
-@pytest.mark.parametrize("etag", ['"' + "0" * 64 + '"', '"x-1"', f'W/"{DIGEST}"', "bare", None])
-def test_any_tag_will_do_as_long_as_it_stays(server: WebServer, source: HqSource, etag: str | None):
-    server.say(span(FIRST, LAST, SPAN, ETag=etag))
-    assert [content(source, DIGEST, FIRST, LENGTH) for _ in range(2)] == [SPAN] * 2
-
-
-def test_a_tag_that_changes_is_said_once_and_then_counts(server: WebServer, source: HqSource):
-    tags = ['"one"', 'W/"one"', '"two"', '"two"']
-    server.say(*(span(FIRST, LAST, SPAN, ETag=tag) for tag in tags))
-    for tag in tags[:2]:
-        assert content(source, DIGEST, FIRST, LENGTH) == SPAN, tag
-    with pytest.raises(SourceChanged) as caught:
-        content(source, DIGEST, FIRST, LENGTH)
-    assert caught.value.retryable
-    assert content(source, DIGEST, FIRST, LENGTH) == SPAN
-
-
-def test_the_tags_remembered_are_bounded():
-    etags = Etags(max_count=2)
-    blobs = [digest_of(bytes([number])) for number in range(3)]
-    for each in blobs:
-        etags.check(each, '"one"', "it")
-    etags.check(blobs[0], '"two"', "it")
-    with pytest.raises(SourceChanged):
-        etags.check(blobs[2], '"two"', "it")
 
 
 def test_a_span_that_the_server_says_is_not_there_is_not_asked_for_again(

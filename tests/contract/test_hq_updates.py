@@ -16,7 +16,6 @@ from bitstation.errors import (
     DigestMismatch,
     ManifestError,
     NotFound,
-    RangeIgnored,
     RedirectRefused,
     SourceBroken,
     SourceError,
@@ -28,6 +27,7 @@ from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.invariants import check_settled, look_at
 from bitstation.testing.releases import CREATED_AT, TOOL_ID, Release, make_release
 from bitstation.transport import http
+from bitstation.transport.failures import RangeIgnored
 from bitstation.transport.hq import HqSource
 from bitstation.worker import fetch
 from tests.contract.scripted_hq import BLOBS, ScriptedHq, Twist, problem, source_of

@@ -12,13 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bitstation.errors import (
-    ProxyError,
-    ProxyUnreachable,
-    SourceError,
-    SourceUnreachable,
-    UsageError,
-)
+from bitstation.errors import SourceError, SourceUnreachable, UsageError
+from bitstation.transport.failures import ProxyError, ProxyUnreachable
 from bitstation.transport.http import HttpClient
 from bitstation.transport.proxies import proxy_for
 from tests.attack.network import AUTHORITY, NAME, Names, tls

@@ -9,7 +9,8 @@ from collections import OrderedDict
 import msgspec
 
 from bitstation.core.digest import Digest
-from bitstation.errors import RangeIgnored, RangeRefused, SourceBroken, SourceChanged
+from bitstation.errors import SourceBroken
+from bitstation.transport.failures import RangeIgnored, RangeRefused, SourceChanged
 from bitstation.transport.http_stream import Stream
 
 MAX_ETAGS = 10_000

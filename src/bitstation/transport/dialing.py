@@ -11,9 +11,10 @@ from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import SplitResult
 
-from bitstation.errors import ProxyError, ProxyUnreachable, SourceUnreachable
+from bitstation.errors import SourceUnreachable
 from bitstation.transport.arrivals import RateWatch, SlowestRate
 from bitstation.transport.connection import Connection, Response
+from bitstation.transport.failures import ProxyError, ProxyUnreachable
 from bitstation.transport.proxies import Proxy, proxy_for
 from bitstation.transport.tls import issuer_in, tls_error, trusting_context
 

@@ -30,13 +30,13 @@ from bitstation.errors import (
     PublishRefused,
     SourceBroken,
     SourceError,
-    SourceRefused,
     StoreLocked,
     TokenRefused,
     UsageError,
 )
 from bitstation.transport.arrivals import SlowestRate
 from bitstation.transport.blob_answer import Etags, Span, check_span, range_refused
+from bitstation.transport.failures import SourceRefused
 from bitstation.transport.http import Answer, HttpClient
 from bitstation.transport.http_stream import Stream
 from bitstation.transport.source import Offer, RangeReader, Source

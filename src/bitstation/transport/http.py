@@ -16,16 +16,11 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from bitstation import __version__
-from bitstation.errors import (
-    ProxyError,
-    RedirectRefused,
-    SourceBroken,
-    SourceUnreachable,
-    UsageError,
-)
+from bitstation.errors import RedirectRefused, SourceBroken, SourceUnreachable, UsageError
 from bitstation.transport.arrivals import SlowestRate
 from bitstation.transport.connection import Connection
 from bitstation.transport.dialing import Dialer, Limits
+from bitstation.transport.failures import ProxyError
 from bitstation.transport.http_stream import Stream, check_framing, foreign_error
 
 # For all addresses of a name together.

@@ -7,15 +7,10 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 
-from bitstation.errors import (
-    BitStationError,
-    SourceBroken,
-    SourceStalled,
-    SourceUnreachable,
-    TlsError,
-)
+from bitstation.errors import BitStationError, SourceBroken, SourceUnreachable, TlsError
 from bitstation.transport.arrivals import TooSlow
 from bitstation.transport.connection import Connection, Response
+from bitstation.transport.failures import SourceStalled
 
 
 class Stream:

@@ -7,7 +7,7 @@ import ipaddress
 import urllib.request
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from bitstation.errors import ProxyError
+from bitstation.transport.failures import ProxyError
 
 _DEFAULT_PORT = 80
 

@@ -25,8 +25,9 @@ from bitstation.core.events import (
     TransferProgress,
 )
 from bitstation.core.plan import PlanEntry
-from bitstation.errors import DigestMismatch, SourceError, SourceStalled, UpdateCancelled
+from bitstation.errors import DigestMismatch, SourceError, UpdateCancelled
 from bitstation.storage.journal import SegmentDone
+from bitstation.transport.failures import SourceStalled
 from bitstation.transport.filling import Filling
 from bitstation.transport.source import RangeReader, Source
 from bitstation.worker.run import Run
