@@ -14,7 +14,8 @@ from bitstation.transport.failures import RangeIgnored, RangeRefused, SourceChan
 from bitstation.transport.http_stream import Stream
 
 MAX_ETAGS = 10_000
-_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
+_NUMBER = "(?:0|[1-9][0-9]{0,17})"
+_CONTENT_RANGE = re.compile(rf"bytes ({_NUMBER})-({_NUMBER})/({_NUMBER}|\*)")
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -79,7 +80,7 @@ def _is_part(stream: Stream, span: Span) -> bool:
     else:
         # To its end, of which nobody knows where it is.
         return False
-    fits = total is None or last < total
+    fits = first <= last and (total is None or last < total)
     length = wanted_last - span.offset + 1
     return (
         (first, last) == (span.offset, wanted_last) and fits and _stated(stream) in (None, length)

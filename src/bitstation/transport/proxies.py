@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import ipaddress
-import urllib.request
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from bitstation.transport.failures import ProxyError
@@ -39,6 +38,8 @@ def proxy_for(parts: SplitResult, source: str) -> Proxy | None:
     host = parts.hostname or ""
     if _is_loopback(host):
         return None
+    import urllib.request  # 6 ms
+
     named = urllib.request.getproxies()
     address = named.get(parts.scheme) or named.get("all")
     if not address or urllib.request.proxy_bypass(_with_port(host, parts)):
