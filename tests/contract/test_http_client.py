@@ -198,6 +198,17 @@ def test_bytes_that_nobody_asked_for_are_not_taken_for_the_next_answer(
     assert server.connections == 2
 
 
+@pytest.mark.parametrize("whole", [said(200, BODY), chunked(BODY)])
+def test_the_beginning_of_something_unasked_ends_a_connection(
+    server: WebServer, client: HttpClient, whole: Said
+):
+    # Its rest would come later, and be taken for the next answer.
+    server.say(Said(whole.data + b"HTTP/1.1 200"), said(200, b"[]"))
+    assert get(client).body == BODY
+    assert get(client).body == b"[]"
+    assert server.connections == 2
+
+
 # --- what is refused ----------------------------------------------------------------------------
 
 

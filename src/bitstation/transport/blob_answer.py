@@ -50,7 +50,8 @@ def check_span(stream: Stream, span: Span, source: str) -> None:
         if span.offset > 0:
             raise RangeIgnored(source=source, what=span.digest, offset=span.offset)
         # A whole blob holds every beginning of it: the reader takes what it needs.
-        is_right = span.length is None or (_stated(stream) or span.length) >= span.length
+        size = _stated(stream)
+        is_right = span.length is None or size is None or size >= span.length
     if not is_right:
         stated = f"{stream.headers.get('content-length', 'unknown many')} bytes"
         shown = stream.headers.get("content-range", stated)
