@@ -106,6 +106,8 @@ def test_a_certificate_of_another_host_is_refused_through_a_proxy_too(
         (said(302, b"", {"Location": "http://elsewhere.invalid/"}), ProxyError, False),
         (said(502), ProxyUnreachable, True),
         (said(504), ProxyUnreachable, True),
+        (Said(b"", Then.CLOSE), ProxyUnreachable, True),
+        (Said(b"HTTP/1.1 2", Then.RESET), ProxyUnreachable, True),
         (Said(b"SSH-2.0-OpenSSH_9.2\r\n", Then.CLOSE), ProxyError, False),
         (Said(b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000, Then.CLOSE), ProxyError, False),
     ],
@@ -235,6 +237,34 @@ def test_a_broken_off_handshake_is_no_question_of_trust():
         with pytest.raises(SourceUnreachable):
             get(f"https://127.0.0.1:{listener.getsockname()[1]}/")
         thread.join()
+
+
+@pytest.mark.parametrize("is_proxied", [False, True], ids=["handshake", "tunnel"])
+def test_an_abort_ends_what_is_being_opened(
+    names: Names, monkeypatch: pytest.MonkeyPatch, is_proxied: bool
+):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        if is_proxied:
+            monkeypatch.setenv("https_proxy", f"http://{address}")
+        client = HttpClient(f"https://{NAME if is_proxied else address}/")
+
+        def abort() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                client.abort()
+                # Says nothing until the client has gone.
+                while connection.recv(65536):
+                    pass
+
+        thread = threading.Thread(target=abort)
+        thread.start()
+        with pytest.raises(ProxyUnreachable if is_proxied else SourceUnreachable) as caught:
+            client.request("GET", "a")
+        thread.join()
+    # And not because a time limit struck.
+    assert "in time" not in str(caught.value)
 
 
 def test_trust_is_loaded_once_for_many_connections(monkeypatch: pytest.MonkeyPatch):

@@ -39,6 +39,7 @@ class Dialer:
         self._context: ssl.SSLContext | None = None
         self._proxies: dict[tuple[str, str], Proxy | None] = {}
         self._worked: dict[_Place, str] = {}
+        self._opening: set[socket.socket] = set()
 
     def connect(self, parts: SplitResult, limits: Limits) -> Connection:
         """An open connection to an address's host, by whatever way leads there.
@@ -47,10 +48,8 @@ class Dialer:
         """
         host, port = parts.hostname or "", _port(parts)
         proxy = self._proxy(parts)
-        if parts.scheme == "https":
-            sock = self._secured(parts, proxy, limits)
-        else:
-            sock = self._raw(parts, proxy, limits)
+        open_socket = self._secured if parts.scheme == "https" else self._raw
+        sock = open_socket(parts, proxy, limits)
         sock.settimeout(limits.read_s)
         connection = Connection(sock, host, port, self._slowest)
         connection.default_port = 443 if parts.scheme == "https" else 80
@@ -59,6 +58,13 @@ class Dialer:
             connection.extra_headers = proxy.headers()
         connection.proxy_name = proxy.name if proxy else ""
         return connection
+
+    def abort(self) -> None:
+        """End tunnels and handshakes under way. Takes no lock: a signal handler may call it."""
+        for each in list(self._opening):
+            with suppress(OSError):
+                # Not a TLS socket's own: that would let the reader go on in plain text.
+                socket.socket.shutdown(each, socket.SHUT_RDWR)
 
     def _proxy(self, parts: SplitResult) -> Proxy | None:
         key = (parts.scheme, parts.netloc)
@@ -73,25 +79,38 @@ class Dialer:
         try:
             sock = self._reach((proxy.host, proxy.port), limits.connect_s)
         except OSError as error:
-            raise ProxyUnreachable(
-                proxy=proxy.name, source=self._source, detail=_reason(error)
-            ) from error
+            raise self._unreachable(proxy, error) from error
         if parts.scheme == "https":
             sock.settimeout(limits.read_s)
+            self._opening.add(sock)
             try:
                 self._tunnel(sock, parts, proxy)
+            except OSError as error:
+                sock.close()
+                raise self._unreachable(proxy, error) from error
             except BaseException:
                 sock.close()
                 raise
+            finally:
+                self._opening.discard(sock)
         return sock
+
+    def _unreachable(self, proxy: Proxy, error: OSError) -> ProxyUnreachable:
+        return ProxyUnreachable(proxy=proxy.name, source=self._source, detail=_reason(error))
 
     def _secured(self, parts: SplitResult, proxy: Proxy | None, limits: Limits) -> socket.socket:
         if self._context is None:
             self._context = trusting_context()
-        sock = self._raw(parts, proxy, limits)
+        sock: socket.socket = self._raw(parts, proxy, limits)
         sock.settimeout(limits.connect_s)
         try:
-            return self._context.wrap_socket(sock, server_hostname=parts.hostname)
+            sock = secured = self._context.wrap_socket(
+                sock, server_hostname=parts.hostname, do_handshake_on_connect=False
+            )
+            self._opening.add(secured)
+            # Of all its steps together the socket's time limit is the bound.
+            secured.do_handshake()
+            return secured
         except ssl.SSLEOFError as error:
             sock.close()
             raise SourceUnreachable(source=self._source, detail="connection closed") from error
@@ -103,6 +122,8 @@ class Dialer:
         except BaseException:
             sock.close()
             raise
+        finally:
+            self._opening.discard(sock)
 
     def _issuer(self, parts: SplitResult, proxy: Proxy | None, limits: Limits) -> str:
         """Who made the certificate that we do not trust; asked anew, and nothing else is sent."""
@@ -150,6 +171,9 @@ class Dialer:
         answer = Response(sock, RateWatch(self._slowest), "CONNECT")
         try:
             answer.begin()
+        except ConnectionError:
+            # http.client's own kind of it is an HTTPException too.
+            raise
         except http.client.HTTPException as error:
             raise ProxyError(
                 proxy=proxy.name, source=self._source, detail="it does not speak HTTP"
@@ -167,7 +191,11 @@ def _port(parts: SplitResult) -> int:
 
 
 def _reason(error: OSError) -> str:
-    return "no answer in time" if isinstance(error, TimeoutError) else error.strerror or str(error)
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return error.strerror or (
+        "connection closed" if isinstance(error, ConnectionError) else str(error)
+    )
 
 
 def _addresses(place: _Place) -> list[str]:

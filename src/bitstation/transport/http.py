@@ -135,6 +135,7 @@ class HttpClient:
         Takes no lock, so that a signal handler may call it.
         """
         self._is_aborted = True
+        self._dialer.abort()
         for each in list(self._sockets.values()):
             with suppress(OSError):
                 # Not a TLS socket's own: that would let the reader go on in plain text.
