@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import itertools
 import socket
 import ssl
@@ -13,9 +12,9 @@ from urllib.parse import SplitResult
 
 from bitstation.errors import SourceUnreachable
 from bitstation.transport.arrivals import RateWatch, SlowestRate
-from bitstation.transport.connection import Connection, Response
+from bitstation.transport.connection import Connection
 from bitstation.transport.failures import ProxyError, ProxyUnreachable
-from bitstation.transport.proxies import Proxy, proxy_for
+from bitstation.transport.proxies import Proxy, open_tunnel, proxy_for
 from bitstation.transport.tls import issuer_in, tls_error, trusting_context
 
 MAX_ADDRESSES = 6
@@ -84,7 +83,7 @@ class Dialer:
             sock.settimeout(limits.read_s)
             self._opening.add(sock)
             try:
-                self._tunnel(sock, parts, proxy)
+                open_tunnel(sock, _place(parts), proxy, self._source, RateWatch(self._slowest))
             except OSError as error:
                 sock.close()
                 raise self._unreachable(proxy, error) from error
@@ -161,29 +160,10 @@ class Dialer:
             return sock
         raise failure or OSError("the name has no address")
 
-    def _tunnel(self, sock: socket.socket, parts: SplitResult, proxy: Proxy) -> None:
-        """Let a proxy lead us to the host of an address. Raises ProxyError, OSError."""
-        host = parts.hostname or ""
-        place = f"[{host}]:{_port(parts)}" if ":" in host else f"{host}:{_port(parts)}"
-        asked = [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
-        asked += [f"{name}: {value}" for name, value in proxy.headers().items()]
-        sock.sendall("\r\n".join([*asked, "", ""]).encode("ascii"))
-        answer = Response(sock, RateWatch(self._slowest), "CONNECT")
-        try:
-            answer.begin()
-        except ConnectionError:
-            # http.client's own kind of it is an HTTPException too.
-            raise
-        except http.client.HTTPException as error:
-            raise ProxyError(
-                proxy=proxy.name, source=self._source, detail="it does not speak HTTP"
-            ) from error
-        finally:
-            answer.close()
-        if not 200 <= answer.status < 300:
-            kind = ProxyUnreachable if answer.status >= 500 else ProxyError
-            detail = f"HTTP {answer.status}"
-            raise kind(proxy=proxy.name, source=self._source, detail=detail)
+
+def _place(parts: SplitResult) -> str:
+    host = parts.hostname or ""
+    return f"[{host}]:{_port(parts)}" if ":" in host else f"{host}:{_port(parts)}"
 
 
 def _port(parts: SplitResult) -> int:

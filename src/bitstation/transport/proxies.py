@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import ipaddress
+import socket
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from bitstation.transport.failures import ProxyError
+from bitstation.transport.arrivals import RateWatch
+from bitstation.transport.connection import Response
+from bitstation.transport.failures import ProxyError, ProxyUnreachable
 
 _DEFAULT_PORT = 80
 
@@ -45,6 +49,29 @@ def proxy_for(parts: SplitResult, source: str) -> Proxy | None:
     if not address or urllib.request.proxy_bypass(_with_port(host, parts)):
         return None
     return _parsed(address, source)
+
+
+def open_tunnel(
+    sock: socket.socket, place: str, proxy: Proxy, source: str, watch: RateWatch
+) -> None:
+    """Let a proxy lead a connection on to a host and port. Raises ProxyError, OSError."""
+    asked = [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
+    asked += [f"{name}: {value}" for name, value in proxy.headers().items()]
+    sock.sendall("\r\n".join([*asked, "", ""]).encode("ascii"))
+    answer = Response(sock, watch, "CONNECT")
+    try:
+        answer.begin()
+    except ConnectionError:
+        # http.client's own kind of it is an HTTPException too.
+        raise
+    except http.client.HTTPException as error:
+        detail = "it does not speak HTTP"
+        raise ProxyError(proxy=proxy.name, source=source, detail=detail) from error
+    finally:
+        answer.close()
+    if not 200 <= answer.status < 300:
+        kind = ProxyUnreachable if answer.status >= 500 else ProxyError
+        raise kind(proxy=proxy.name, source=source, detail=f"HTTP {answer.status}")
 
 
 def _with_port(host: str, parts: SplitResult) -> str:
