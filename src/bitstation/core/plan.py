@@ -93,12 +93,14 @@ def plan_update(
     held: Collection[Digest],
     *,
     shared_from_bytes: int | None,
+    copied: Collection[Digest] = (),
 ) -> Plan:
     """Cheapest plan from what this machine holds (proved digests) to the target.
 
     Each content is fetched once; a second entry with the same content copies the first.
     ``shared_from_bytes``: smallest size that a local copy shares on this volume instead of
-    writing it again; None where the volume can share nothing.
+    writing it again; None where the volume can share nothing. ``copied``: contents that are here
+    but are not shared whatever their size, as of an adopted file.
     """
     here = {*held, EMPTY}
     entries, write_bytes, download_bytes = [], 0, 0
@@ -109,7 +111,8 @@ def plan_update(
         entries.append(PlanEntry(row.path, row.sha256, row.size, row.executable, segments))
         if op is Op.FETCH:
             download_bytes += row.size
-        if op is Op.FETCH or shared_from_bytes is None or row.size < shared_from_bytes:
+        is_shared = shared_from_bytes is not None and row.size >= shared_from_bytes
+        if op is Op.FETCH or not is_shared or row.sha256 in copied:
             write_bytes += row.size
     downloads = sum(entry.is_download for entry in entries)
     return Plan(

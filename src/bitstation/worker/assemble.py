@@ -19,6 +19,7 @@ from bitstation.storage.reuse import LINK_FROM_BYTES, Reuse, SourceVanished
 from bitstation.transport.source import Source
 from bitstation.worker.fetch import Transfer
 from bitstation.worker.inventory import Names
+from bitstation.worker.lending import Lending
 from bitstation.worker.run import Run
 
 
@@ -37,6 +38,7 @@ class Assembly:
         self._staging = staging
         self._held = held
         self._reuse = Reuse(run.disk, run.ledger, run.stop)
+        self._lending = Lending(run)
         self._done_bytes = 0
         self._written: dict[str, host.StatFacts] = {}
         self._twins: Names = {}
@@ -121,7 +123,13 @@ class Assembly:
         for source in self._local_sources(entry):
             run.stop.check()
             try:
-                how = self._reuse.place(source, target, entry.sha256, executable=entry.executable)
+                how = self._reuse.place(
+                    source,
+                    target,
+                    entry.sha256,
+                    executable=entry.executable,
+                    may_link=self._lending.may_link(source),
+                )
             except SourceVanished:
                 continue
             if how != "linked":

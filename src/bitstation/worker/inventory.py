@@ -1,4 +1,4 @@
-"""What this machine holds: files of installed releases, found by the digests manifests state."""
+"""What this machine holds: files of installed releases, and those that were adopted."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from bitstation.core.events import PhaseChanged, TransferProgress
 from bitstation.core.manifest import Entry
 from bitstation.storage.proving import Proof, prove_files
 from bitstation.storage.tree import PlainPaths, ToolTree
+from bitstation.worker.lending import lent_files
 from bitstation.worker.run import Run
 
 Names = dict[Digest, list[Path]]
 
 
 def survey(run: Run, wanted: Iterable[Entry]) -> Names:
-    """Proved local files for the wanted contents: of this tool first, then of the others.
+    """Proved local files for the wanted contents: of this tool, of the others, then adopted ones.
 
     Files that the ledger does not prove are hashed once, which costs less than fetching them. A
     damaged file is simply not held, so it is fetched.
@@ -30,11 +31,16 @@ def survey(run: Run, wanted: Iterable[Entry]) -> Names:
             break
         for digest, paths in _proved(run, _claimed(tree, missing), sizes).items():
             held.setdefault(digest, []).extend(paths)
+    lacking = {digest: size for digest, size in sizes.items() if digest not in held}
+    held.update(_proved(run, lent_files(run, lacking), sizes))
     return held
 
 
 def names_of(run: Run, digests: Iterable[Digest]) -> Names:
-    """Every name in this root under which a manifest claims one of these contents."""
+    """Every name in this root under which a manifest claims one of these contents.
+
+    Adopted files are none: they are their owner's, and never mended.
+    """
     wanted = set(digests)
     names: Names = {}
     for tree in _trees(run) if wanted else ():

@@ -20,6 +20,7 @@ from bitstation.worker.assemble import Assembly
 from bitstation.worker.discard import discard_tree
 from bitstation.worker.fit import can_share, check_paths, check_space
 from bitstation.worker.inventory import names_of, survey
+from bitstation.worker.lending import Lending
 from bitstation.worker.run import Run
 
 
@@ -63,7 +64,10 @@ class Mending:
             {},
         )
         shared_from_bytes = LINK_FROM_BYTES if can_share(run) else None
-        plan = plan_update(None, partial, self._held, shared_from_bytes=shared_from_bytes)
+        copied = Lending(run).copied(self._held)
+        plan = plan_update(
+            None, partial, self._held, shared_from_bytes=shared_from_bytes, copied=copied
+        )
         whole = len(self._manifest.entries) - len(self._damaged)
         run.emit(
             PlanReady,

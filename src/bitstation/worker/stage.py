@@ -23,6 +23,7 @@ from bitstation.worker.carry import carried_bytes, carry
 from bitstation.worker.discard import discard_tree, keep_only
 from bitstation.worker.fit import can_share, check_paths, check_space
 from bitstation.worker.inventory import Names, prove, survey
+from bitstation.worker.lending import Lending
 from bitstation.worker.run import Run
 from bitstation.worker.verify import require_whole, verify_folder
 
@@ -31,7 +32,10 @@ def make_plan(run: Run, base: Manifest | None, target: Manifest) -> tuple[Plan, 
     """Cheapest plan from what this machine holds, and where it holds it."""
     held = survey(run, target.entries)
     shared_from_bytes = LINK_FROM_BYTES if can_share(run) else None
-    plan = plan_update(base, target, held.keys(), shared_from_bytes=shared_from_bytes)
+    copied = Lending(run).copied(held)
+    plan = plan_update(
+        base, target, held.keys(), shared_from_bytes=shared_from_bytes, copied=copied
+    )
     return plan, held
 
 
