@@ -91,6 +91,7 @@ def forget(root: ToolsRoot, is_meant: Callable[[Path], bool], disk: Disk) -> lis
 def _changing(root: ToolsRoot, disk: Disk) -> Iterator[dict[str, Adopted]]:
     """The record by path; what is done to it is written, unless the block raises."""
     check_plain(root.control)
+    check_plain(root.maps)
     disk.make_dir(root.control)
     lock = _taken_lock(root.adopted.with_suffix(".lock"))
     try:

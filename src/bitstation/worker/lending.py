@@ -52,16 +52,14 @@ class Lending:
         """
         if self._is_ours(source):
             return True
-        if source not in self._linkable:
-            return False
         try:
-            if host.stat_facts(source).is_writable:
-                if not host.may_set_mode(source):
-                    return False
+            facts = host.stat_facts(source)
+            allowed = self._allows_link(source, facts)
+            if allowed and facts.is_writable:
                 self._run.disk.sync_path(source)
         except OSError:
             return False
-        return True
+        return allowed
 
     def copied(self, held: Mapping[Digest, list[Path]]) -> set[Digest]:
         """Contents whose local file shares nothing with a release: they take space anew."""
@@ -72,15 +70,19 @@ class Lending:
         if self._is_ours(source):
             return True
         try:
-            volume = host.stat_facts(source).volume
+            facts = host.stat_facts(source)
             here = host.stat_facts(self._run.tree.control).volume
+            if facts.volume == here and self._allows_link(source, facts):
+                return True
         except OSError:
             return False
-        if source in self._linkable and volume == here:
-            return True
-        if volume not in self._may_clone:
-            self._may_clone[volume] = self._can_clone(source)
-        return self._may_clone[volume]
+        if facts.volume not in self._may_clone:
+            self._may_clone[facts.volume] = self._can_clone(source)
+        return self._may_clone[facts.volume]
+
+    def _allows_link(self, source: Path, facts: host.StatFacts) -> bool:
+        """Say whether the owner does, and whether we could make it read-only."""
+        return source in self._linkable and (not facts.is_writable or host.may_set_mode(source))
 
     def _is_ours(self, source: Path) -> bool:
         return self._run.root.path in source.parents
