@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bitstation import DeltaUpdater, Eligibility
+from bitstation import DeltaUpdater, Eligibility, host
 from bitstation.storage.adopted import forget
 from bitstation.storage.durable import Disk
 from bitstation.testing.faulty_disk import QuickDisk
@@ -201,6 +201,27 @@ def test_a_file_on_another_volume_is_copied_even_with_link(
     make_updater(disk=OtherVolume(mine)).update(MemorySource(RELEASE))
     assert (make_updater().tree.release("1.0.0") / "models/a.gguf").read_bytes() == MODEL
     assert seen(mine) == before
+
+
+def test_what_another_volume_cannot_do_is_no_word_on_our_own(
+    adopt: Adopt, make_updater: MakeUpdater, mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, number = host.stat_facts, mine.stat().st_ino
+
+    def facts_of(path: Path | int) -> host.StatFacts:
+        facts = real(path)
+        return facts._replace(volume=1) if facts.file_id == number else facts
+
+    monkeypatch.setattr(host, "stat_facts", facts_of)
+    adopt(mine)
+    ours = bytes(reversed(MODEL))
+    make_updater().update(MemorySource(make_release({"z": ours}, "1.0.0")))
+    disk = OtherVolume(mine)
+    source = MemorySource(make_release({"a": MODEL, "z": ours}, "1.1.0"))
+
+    make_updater(disk=disk).update(source)
+
+    assert (source.asked, disk.clones) == ([], 1)
 
 
 # --- files that are not what they were ----------------------------------------------------------
