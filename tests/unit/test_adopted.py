@@ -18,9 +18,10 @@ from bitstation.core.adopted import (
 )
 from bitstation.core.blockmap import BlockMap, Cut, parse_blockmap
 from bitstation.core.digest import Digest, digest_of
-from bitstation.errors import StoreCorrupt, StoreError
+from bitstation.errors import StoreCorrupt, StoreError, UpdateCancelled
 from bitstation.storage import adopted as record
 from bitstation.storage.adopted import adopted_files, adopted_map, forget, has_map, remember
+from bitstation.storage.hashing import Stop
 from bitstation.storage.tree import ToolsRoot
 from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.worker import search as searching
@@ -271,6 +272,13 @@ def test_depth_and_names_have_bounds_that_are_told(
     found = search([tmp_path / "m"], own=root.path)
     assert len(found.files) <= 3
     assert [why for _path, why in found.left_out] == ["too-many"]
+
+
+def test_a_search_stops_when_asked(tmp_path: Path, root: ToolsRoot) -> None:
+    stop = Stop()
+    stop.set()
+    with pytest.raises(UpdateCancelled):
+        search([tmp_path], own=root.path, stop=stop)
 
 
 # --- places -------------------------------------------------------------------------------------

@@ -58,7 +58,9 @@ def run(args: argparse.Namespace, ctx: Context) -> int:
     if args.forget:
         return forget_paths(args, ctx)
     with disk_errors(ctx.root.path):
-        findings = search(_places(args, ctx), min_bytes=args.min_size, own=ctx.root.path)
+        findings = search(
+            _places(args, ctx), own=ctx.root.path, min_bytes=args.min_size, stop=ctx.stop
+        )
         if args.dry_run:
             _show_found(findings, ctx)
             return 0

@@ -12,6 +12,7 @@ import msgspec
 from bitstation import host
 from bitstation.core.adopted import MAX_ADOPTED
 from bitstation.core.scopes import TEMPORARY_SUFFIX
+from bitstation.storage.hashing import Stop
 
 DEFAULT_MIN_BYTES = 1024 * 1024
 MAX_DEPTH = 64
@@ -51,14 +52,20 @@ class _Place(NamedTuple):
     device: int
 
 
-def search(paths: Iterable[Path], *, min_bytes: int = DEFAULT_MIN_BYTES, own: Path) -> Findings:
+def search(
+    paths: Iterable[Path],
+    *,
+    own: Path,
+    min_bytes: int = DEFAULT_MIN_BYTES,
+    stop: Stop | None = None,
+) -> Findings:
     """Files at and below ``paths``, sorted; of several names of one file the first.
 
     A path that is itself a link means what it leads to; below it no link is followed, and no other
     volume entered. ``own``: the tools root, whose files are held anyway. Nothing is opened.
-    Raises OSError where a path leads nowhere. Cost: a stat a file.
+    Raises OSError where a path leads nowhere, UpdateCancelled. Cost: a stat a file.
     """
-    walk = _Walk(min_bytes, own)
+    walk = _Walk(own, min_bytes, stop or Stop())
     for path in paths:
         walk.begin(path.resolve(strict=True))
     files: dict[tuple[int, int], FoundFile] = {}
@@ -70,12 +77,13 @@ def search(paths: Iterable[Path], *, min_bytes: int = DEFAULT_MIN_BYTES, own: Pa
 
 
 class _Walk:
-    def __init__(self, min_bytes: int, own: Path) -> None:
+    def __init__(self, own: Path, min_bytes: int, stop: Stop) -> None:
         self.files: list[FoundFile] = []
         self.left_out: list[LeftOut] = []
         self.links = 0
         self.volumes: set[str] = set()
         self._min_bytes = min_bytes
+        self._stop = stop
         self._own = host.native_path(own.resolve())
         self._names = 0
         self._is_full = False
@@ -86,6 +94,7 @@ class _Walk:
             device = host.native_path(path).stat().st_dev
             pending = [_Place(path, 0, device)]
             while pending and not self._is_full:
+                self._stop.check()
                 pending.extend(self._read(pending.pop()))
         else:
             self._take(path)
