@@ -15,7 +15,7 @@ from bitstation.storage.ledger import Ledger
 from bitstation.storage.tree import ToolsRoot
 from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.releases import TOOL_ID
-from bitstation.worker import fetch
+from bitstation.worker import intake
 from bitstation.worker.adopt import Adopting, Adoption
 from bitstation.worker.search import search
 from tests.unit.model_files import Tensor, gguf
@@ -42,7 +42,7 @@ sys.addaudithook(_note_open)
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """A source that fails is asked again at once."""
-    monkeypatch.setattr(fetch, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(intake, "FIRST_PAUSE_S", 0.0)
 
 
 @pytest.fixture

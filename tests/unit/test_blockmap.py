@@ -27,7 +27,7 @@ def digest(number: int) -> Digest:
 
 
 def block_map(*lengths: int, groups: tuple[Group, ...] = ()) -> BlockMap:
-    digests = tuple(digest(number) for number in range(len(lengths)))
+    digests = b"".join(bytes.fromhex(digest(number)) for number in range(len(lengths)))
     return BlockMap(digest(-1), sum(lengths), Cut.TENSORS, lengths, digests, groups)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -36,12 +37,12 @@ class Cut(enum.IntEnum):
     """At the borders of tensors, for GGUF and safetensors."""
 
 
-class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A span of a file: offset and length in bytes, SHA-256 of its bytes."""
+class Block(NamedTuple):
+    """A span of a file: offset and length in bytes, SHA-256 of its bytes (32 bytes)."""
 
     offset: int
     length: int
-    digest: Digest
+    digest: bytes
 
 
 class Group(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -57,21 +58,40 @@ class Group(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class BlockMap(msgspec.Struct, frozen=True):
-    """The blocks of one file, in order, without gap or overlap."""
+    """The blocks of one file, in order, without gap or overlap.
+
+    ``digests`` holds 32 bytes a block, one after the other: millions of blocks are then a few
+    objects and not millions.
+    """
 
     file_digest: Digest
     size_bytes: int
     cut: Cut
     lengths: tuple[int, ...]
-    digests: tuple[Digest, ...]
+    digests: bytes
     groups: tuple[Group, ...] = ()
+
+    def __len__(self) -> int:
+        """Count of blocks."""
+        return len(self.lengths)
+
+    def digest(self, number: int) -> bytes:
+        """SHA-256 of a block, 32 bytes."""
+        return self.digests[number * DIGEST_BYTES : (number + 1) * DIGEST_BYTES]
 
     def blocks(self) -> Iterator[Block]:
         """Blocks with their offsets."""
         offset = 0
-        for length, digest in zip(self.lengths, self.digests, strict=True):
-            yield Block(offset, length, digest)
+        for number, length in enumerate(self.lengths):
+            yield Block(offset, length, self.digest(number))
             offset += length
+
+
+def whole_map(file_digest: Digest, size_bytes: int) -> BlockMap:
+    """Map of a file that is one block, or none where it is empty."""
+    lengths = (size_bytes,) if size_bytes else ()
+    digests = bytes.fromhex(file_digest) if size_bytes else b""
+    return BlockMap(file_digest, size_bytes, Cut.WHOLE, lengths, digests)
 
 
 def encode_blockmap(blockmap: BlockMap) -> bytes:
@@ -86,7 +106,7 @@ def encode_blockmap(blockmap: BlockMap) -> bytes:
             encode_varint(blockmap.size_bytes),
             encode_varint(len(blockmap.lengths)),
             lengths,
-            bytes.fromhex("".join(blockmap.digests)),
+            blockmap.digests,
             encode_varint(len(blockmap.groups)),
             groups,
         ]
@@ -117,16 +137,10 @@ def _parsed(reader: BinaryReader) -> BlockMap:
     lengths = tuple(reader.varint(MAX_BLOCK_BYTES) for _ in range(count))
     if sum(lengths) != size_bytes or 0 in lengths:
         raise BinaryFault(f"lengths of blocks sum to {sum(lengths)}, not to {size_bytes}")
-    digests = _digests(reader, count)
+    digests = reader.take(count * DIGEST_BYTES)
     groups = _groups(reader, count)
     reader.end()
     return BlockMap(file_digest, size_bytes, Cut(cut), lengths, digests, groups)
-
-
-def _digests(reader: BinaryReader, count: int) -> tuple[Digest, ...]:
-    text = reader.take(count * DIGEST_BYTES).hex()
-    width = 2 * DIGEST_BYTES
-    return tuple(Digest(text[at : at + width]) for at in range(0, len(text), width))
 
 
 def _encoded_groups(groups: Sequence[Group]) -> Iterator[bytes]:

@@ -20,6 +20,11 @@ def encode_varint(number: int) -> bytes:
     return bytes(encoded)
 
 
+def encode_zigzag(number: int) -> bytes:
+    """An integer of either sign: 0, -1, 1, -2 ... as 0, 1, 2, 3 ..."""
+    return encode_varint(number << 1 if number >= 0 else (-number << 1) - 1)
+
+
 class BinaryReader:
     """Reads a format from front to back; whatever would leave the bytes raises BinaryFault."""
 
@@ -53,6 +58,11 @@ class BinaryReader:
                     raise BinaryFault(f"number {number} before {self._offset} exceeds {most}")
                 return number
         raise BinaryFault(f"a number before {self._offset} is too long")
+
+    def zigzag(self, most: int) -> int:
+        """The next integer of either sign, its size at most ``most``."""
+        number = self.varint(2 * most)
+        return -((number + 1) >> 1) if number & 1 else number >> 1
 
     def end(self) -> None:
         """Refuse bytes after the end of the format."""

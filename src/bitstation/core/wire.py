@@ -53,6 +53,37 @@ class ToolSummary(msgspec.Struct, frozen=True):
     required: tuple[Requirement, ...] = ()
 
 
+class BlobRef(msgspec.Struct, frozen=True):
+    """A blob by its digest; size in bytes."""
+
+    sha256: HexDigest
+    size: Bytes
+
+
+class GuideRef(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A guide to a release; ``base`` is the manifest_hash of the release that it starts from."""
+
+    sha256: HexDigest
+    size: Bytes
+    base: HexDigest | None = None
+
+
+class ReleaseOffer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """``GET /tools/{tool_id}/offer.json`` and ``/tools/{tool_id}/{version}/offer.json``.
+
+    The one small document from which a worker learns whether there is anything to do. A static
+    web server gives it as the file of that name.
+    """
+
+    tool_id: ToolId
+    version: Version
+    manifest_hash: HexDigest
+    manifest: BlobRef
+    guides: tuple[GuideRef, ...] = ()
+    required: bool = False
+    """The channel asked for requires exactly this release."""
+
+
 class RequireRequest(msgspec.Struct, frozen=True):
     """Body of ``PUT /tools/{tool_id}/requirement``."""
 

@@ -29,6 +29,7 @@ if sys.platform == "win32":
         start_writeback,
         stat_facts,
         sync_dir,
+        write_at,
     )
 else:
     from bitstation.host.posix import (
@@ -49,6 +50,7 @@ else:
         start_writeback,
         stat_facts,
         sync_dir,
+        write_at,
     )
 
 __all__ = [
@@ -71,4 +73,5 @@ __all__ = [
     "start_writeback",
     "stat_facts",
     "sync_dir",
+    "write_at",
 ]

@@ -127,10 +127,7 @@ def _built(layout: Layout, hashing: _Hashing) -> tuple[Digest, BlockMap]:
         if end - first > 1
     )
     lengths = tuple(block.length for block in cut_model(layout))
-    digests = tuple(
-        Digest(raw[at : at + DIGEST_BYTES].hex()) for at in range(0, len(raw), DIGEST_BYTES)
-    )
-    return digest, BlockMap(digest, layout.size_bytes, Cut.TENSORS, lengths, digests, groups)
+    return digest, BlockMap(digest, layout.size_bytes, Cut.TENSORS, lengths, raw, groups)
 
 
 def _digest_of(raw: bytes) -> Digest:

@@ -15,7 +15,15 @@ import msgspec
 
 from bitstation.core.digest import Digest, digest_of
 from bitstation.core.manifest import Manifest, parse_manifest
+from bitstation.core.wire import BlobRef, GuideRef
 from bitstation.errors import DigestMismatch, ManifestError, SourceBroken, UnexpectedRelease
+from bitstation.transport.guidance import (
+    NO_GUIDANCE,
+    NOTHING_KNOWN,
+    Guidance,
+    Known,
+    find_way,
+)
 
 
 class RangeReader(Protocol):
@@ -33,11 +41,14 @@ class Offer(msgspec.Struct, frozen=True):
 
     tool_id: str
     version: str
-    manifest_bytes: bytes
+    manifest_bytes: bytes | None = None
+    """None where the manifest is a blob (``manifest``) that may not be needed at all."""
     manifest_hash: str | None = None
     """What the source announced beside the manifest (HQ's requirement); None when nothing."""
     required: bool = False
     """HQ requires exactly this release."""
+    manifest: BlobRef | None = None
+    guides: tuple[GuideRef, ...] = ()
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -48,6 +59,7 @@ class Resolved(msgspec.Struct, frozen=True):
     """As the source gave them; of a legacy manifest, with its true hash written in."""
     required: bool = False
     legacy: bool = False
+    guidance: Guidance = NO_GUIDANCE
 
 
 class Source(abc.ABC):
@@ -55,29 +67,38 @@ class Source(abc.ABC):
 
     name: str = ""
     concurrency: int = 4
-    """Files that may usefully be read at once."""
+    """Spans that may usefully be read at once."""
+    is_local: bool = False
+    """Its bytes cost no network: nothing is gained by packing them."""
 
     def resolve(
-        self, tool_id: str | None, version: str | None, *, legacy: bool = False
+        self,
+        tool_id: str | None,
+        version: str | None,
+        *,
+        legacy: bool = False,
+        known: Known = NOTHING_KNOWN,
     ) -> Resolved:
         """A release; without a version the required one, else the latest.
 
-        ``tool_id`` None is for sources that hold one release: whatever it is.
+        ``tool_id`` None is for sources that hold one release: whatever it is. ``known`` are the
+        releases that are here, from which the way is shorter.
 
         Raises SourceError, ManifestError, UnexpectedRelease when given what was not asked for.
         """
         offer = self._resolve(tool_id, version)
+        guidance = find_way(self, offer, known)
+        data, lowered = guidance.manifest_bytes, False
         try:
-            manifest = parse_manifest(offer.manifest_bytes, what=f"the manifest of {self.name}")
-            lowered = False
+            manifest = parse_manifest(data, what=f"the manifest of {self.name}")
         except ManifestError:
             if not legacy:
                 raise
-            manifest = parse_manifest(offer.manifest_bytes, legacy=True)
+            manifest = parse_manifest(data, legacy=True)
             lowered = True
         self._check(offer, manifest, tool_id, version)
-        data = manifest.encode() if lowered else offer.manifest_bytes
-        return Resolved(manifest, data, offer.required, lowered)
+        data = manifest.encode() if lowered else data
+        return Resolved(manifest, data, offer.required, lowered, guidance)
 
     def _check(
         self, offer: Offer, manifest: Manifest, tool_id: str | None, version: str | None
@@ -112,16 +133,20 @@ class Source(abc.ABC):
         return bytes(data)
 
     @contextmanager
-    def read_range(self, digest: Digest, offset: int, length: int) -> Iterator[RangeReader]:
+    def read_range(self, digest: Digest, offset: int, length: int) -> Iterator[SpanReader]:
         """Open exactly ``length`` bytes of a blob, read into the caller's buffers.
 
         The reader raises SourceBroken when the source ends early; it never gives more.
         """
         reader = self._open(digest, offset, length)
         try:
-            yield _Exactly(reader, length, self.name)
+            yield SpanReader(reader, length, self.name)
         finally:
             reader.close()
+
+    def distrust(self, digest: Digest, name: str) -> None:
+        """Hear that the source called ``name`` gave other bytes of a blob than it should."""
+        return
 
     def close(self) -> None:
         """Give up connections and files."""
@@ -139,22 +164,27 @@ class Source(abc.ABC):
         """Open a span (``length`` None: to the end) of the blob with this digest."""
 
 
-class _Exactly:
-    """Cuts a span at its length and calls an early end what it is."""
+class SpanReader:
+    """Cuts a span at its length and calls an early end what it is.
+
+    ``source`` is the name of the source that serves, of several that are one.
+    """
 
     def __init__(self, inner: RangeReader, length: int, source: str) -> None:
+        self.source: str = getattr(inner, "source", source)
         self._inner = inner
         self._left = length
-        self._source = source
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill some of ``buffer``; 0 once all of the span was read."""
         if self._left == 0:
             return 0
         count = self._inner.readinto(buffer[: self._left])
         if count == 0:
-            raise SourceBroken(source=self._source, detail=f"ended {self._left} bytes too early")
+            raise SourceBroken(source=self.source, detail=f"ended {self._left} bytes too early")
         self._left -= count
         return count
 
     def close(self) -> None:
+        """Release the connection or file."""
         self._inner.close()

@@ -1,215 +1,184 @@
-"""Bring files from a source into staging: hashed while they are written, read by nobody before.
+"""Blocks from a source: each is proved before it counts, and what was proved is never asked twice.
 
-One thread of the transfer receives and writes a block while a thread of the shared pool hashes
-the one before, so a single large file uses two cores.
+What turns out to be something else than it should be is fetched plainly: a packed or patched
+segment block by block, a file whose blocks do not fit its map whole, against its SHA-256 alone. So
+a source's word on the inside of files can cost bytes and never more.
 """
 
 from __future__ import annotations
 
-import hashlib
-import time
-from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from threading import Event, Lock
-from typing import BinaryIO
+from threading import Lock
 
-from bitstation import host
-from bitstation.core.events import (
-    BodyReceived,
-    EntryPlaced,
-    IntegrityFailed,
-    SourceFailed,
-    TransferProgress,
-)
-from bitstation.core.plan import PlanEntry
-from bitstation.errors import DigestMismatch, SourceError, UpdateCancelled
-from bitstation.storage.journal import SegmentDone
-from bitstation.transport.source import RangeReader, Source
+from bitstation.codec.blocks import unpack_block
+from bitstation.codec.zstd import ZstdFault, apply_patch
+from bitstation.core.digest import Digest
+from bitstation.core.events import IntegrityFailed
+from bitstation.core.recipe import INLINE, Fetch, Patch
+from bitstation.errors import SourceError
+from bitstation.storage.reuse import SourceVanished
+from bitstation.transport.source import SpanReader
+from bitstation.worker import intake as intake_
+from bitstation.worker.building import Building
+from bitstation.worker.crew import Crew
+from bitstation.worker.intake import Intake
 from bitstation.worker.run import Run
+from bitstation.worker.wants import Want, requests_of
 
-BLOCK_BYTES = 2 * 1024 * 1024
-WRITEBACK_BYTES = 32 * 1024 * 1024
-ATTEMPTS = 4
-FIRST_PAUSE_S = 0.25
-_NAP_S = 0.05
+# Larger patches are applied one at a time: each holds its base, its output and zstd's copies.
+_PATCH_ALONE_BYTES = 8 * 1024 * 1024
 
 
-class Transfer:
-    """Fetches entries of a plan from one source into a staging folder.
+class BlockFetcher:
+    """Fetches what files that are being built want.
 
-    ``written`` receives the facts of each file as they were when its bytes had been hashed.
+    ``names_of`` says where a blob lies on this machine; ``inline`` are payloads that are here.
     """
 
     def __init__(
         self,
         run: Run,
-        source: Source,
-        staging: Path,
-        written: dict[str, host.StatFacts],
-        *,
-        journaled: bool,
+        intake: Intake,
+        crew: Crew,
+        names_of: Callable[[Digest], list[Path]],
+        inline: bytes = b"",
     ) -> None:
         self._run = run
-        self._journaled = journaled
-        self._source = source
-        self._staging = staging
-        self._written = written
-        self._done_bytes = 0
-        self._lock = Lock()
-        self._over = Event()
-        self._failure: BaseException | None = None
+        self._intake = intake
+        self._crew = crew
+        self._names_of = names_of
+        self._inline = inline
+        self._patching = Lock()
 
-    def fetch(self, entries: Sequence[tuple[int, PlanEntry]]) -> None:
-        """Fetch entries (with their index in the plan), several at once.
+    def request(self, wants: Sequence[Want], *, first: bool = False) -> None:
+        """Queue what is wanted, neighbours in one request."""
+        for want in wants:
+            want.building.expect(1)
+        runs = requests_of(wants, self._crew.connections)
+        for run in reversed(runs) if first else runs:
+            self._crew.add(lambda run=run: self._serve(run), first=first)  # type: ignore[misc]
 
-        The first failure stops the rest. Raises SourceError, DigestMismatch, OSError,
-        UpdateCancelled. Crash: staging holds files of which the journal names the whole ones.
-        """
-        if not entries:
-            return
-        threads = min(self._source.concurrency, len(entries))
-        with ThreadPoolExecutor(threads, thread_name_prefix="bitstation-fetch") as pool:
-            futures = [pool.submit(self._try_entry, index, entry) for index, entry in entries]
+    def refetch(self, building: Building, first: int, count: int) -> None:
+        """Fetch blocks that were to come from elsewhere."""
+        wants = [Want(building, each) for each in building.plain(first, count)]
+        self.request(wants, first=True)
+
+    def _serve(self, run: Sequence[Want]) -> None:
+        """Fetch neighbours with one request, and what a broken one left with the next."""
+        left, failures = deque(run), 0
+        while left:
+            self._intake.check()
+            if left[0].building.is_abandoned:
+                left.popleft().building.arrived()
+                continue
+            before = (len(left), left[0].received)
             try:
-                wait(futures, return_when=FIRST_EXCEPTION)
-            finally:
-                self._over.set()
-                for future in futures:
-                    future.cancel()
-        if self._failure is not None:
-            raise self._failure
-        self._over.clear()
-
-    def _try_entry(self, index: int, entry: PlanEntry) -> None:
-        """Fetch one entry; the first failure is the one that is told, the rest follow from it."""
-        try:
-            self._check()
-            self._fetch_entry(index, entry)
-        except BaseException as error:
-            with self._lock:
-                self._failure = self._failure or error
-            self._over.set()
-            raise
-
-    def _fetch_entry(self, index: int, entry: PlanEntry) -> None:
-        target = self._staging / entry.path
-        for attempt in range(ATTEMPTS):
-            self._run.disk.remove(target)
-            actual = self._receive(entry, target)
-            if actual == entry.sha256:
-                break
-            self._run.disk.remove(target)
-            healed = attempt == 0
-            self._run.emit(
-                IntegrityFailed, path=entry.path, source=self._source.name, healed=healed
-            )
-            # A second time would be a source that holds other bytes, not a bad transfer.
-            if not healed:
-                raise DigestMismatch(
-                    path=entry.path,
-                    source=self._source.name,
-                    expected=entry.sha256,
-                    actual=actual,
-                )
-        self._written[entry.path] = host.stat_facts(target)
-        if self._journaled:
-            self._run.journal.append(SegmentDone(index, 0))
-        self._run.emit(
-            EntryPlaced,
-            path=entry.path,
-            size_bytes=entry.size_bytes,
-            how="fetched",
-            source=self._source.name,
-        )
-
-    def _receive(self, entry: PlanEntry, target: Path) -> str:
-        """Write an entry's bytes and return their digest; a broken transfer goes on."""
-        with self._run.disk.open_new(target) as file:
-            self._run.disk.preallocate(file, entry.size_bytes)
-            pipe = _HashingWriter(self._run, file, entry.size_bytes)
-            failures = 0
-            while pipe.written < entry.size_bytes:
-                before = pipe.written
+                self._read(left)
+            except SourceError as error:
+                progressed = left and (len(left), left[0].received) != before
+                failures = 1 if progressed else failures + 1
                 try:
-                    self._read_on(entry, pipe)
-                except SourceError as error:
-                    pipe.settle()
-                    failures = 1 if pipe.written > before else failures + 1
-                    self._pause(error, failures)
-            digest = pipe.digest()
-            if entry.executable:
-                self._run.disk.set_executable(file)
-        return digest
+                    self._intake.pause(error, failures)
+                except SourceError:
+                    self._without(left, error)
+                    return
 
-    def _read_on(self, entry: PlanEntry, pipe: _HashingWriter) -> None:
-        left = entry.size_bytes - pipe.written
-        with self._source.read_range(entry.sha256, pipe.written, left) as reader:
-            while pipe.written < entry.size_bytes:
-                self._check()
-                self._count(pipe.take(reader))
+    def _read(self, left: deque[Want]) -> None:
+        """Take wants off the front as they are fulfilled."""
+        if left[0].blob == INLINE:
+            want = left.popleft()
+            self._deliver(want, self._inline[want.start : want.end], self._intake.source.name)
+            return
+        at, end = left[0].start, max(want.end for want in left)
+        with self._intake.source.read_range(left[0].blob, at, end - at) as reader:
+            while left:
+                want = left[0]
+                self._intake.skip(reader, want.start - at)
+                at = want.end
+                if want.is_plain:
+                    self._receive_block(want, reader)
+                    left.popleft()
+                    self._judge(want, reader.source)
+                else:
+                    payload = self._intake.receive(reader, want.end - want.start, want.building)
+                    left.popleft()
+                    self._deliver(want, payload, reader.source)
 
-    def _check(self) -> None:
-        self._run.stop.check()
-        if self._over.is_set():
-            raise UpdateCancelled()
+    def _receive_block(self, want: Want, reader: SpanReader) -> None:
+        """Write a block as it comes, so that no run has to receive a part of it again."""
+        building, offset = want.building, want.building.offsets[want.first]
+        piece = memoryview(bytearray(min(intake_.PIECE_BYTES, want.size_bytes)))
+        while want.received < want.size_bytes:
+            self._intake.check()
+            count = reader.readinto(piece[: want.size_bytes - want.received])
+            building.write(offset + want.received, piece[:count])
+            want.hasher.update(piece[:count])
+            want.received += count
+            self._intake.count(reader.source, count, building)
+            if want.received < want.size_bytes:
+                building.note_part(want.first, want.received)
 
-    def _count(self, count: int) -> None:
-        self._run.emit(BodyReceived, source=self._source.name, body_bytes=count)
-        with self._lock:
-            self._done_bytes += count
-            done = self._done_bytes
-        self._run.emit(TransferProgress, phase="fetch", done_bytes=done, source=self._source.name)
-
-    def _pause(self, error: SourceError, failures: int) -> None:
-        if not error.retryable or failures >= ATTEMPTS:
-            raise error
-        self._run.emit(SourceFailed, source=self._source.name, code=error.code, attempt=failures)
-        end_s = time.monotonic() + FIRST_PAUSE_S * 4 ** (failures - 1)
-        while (left_s := end_s - time.monotonic()) > 0:
-            self._check()
-            self._run.stop.wait(min(left_s, _NAP_S))
-
-
-class _HashingWriter:
-    """Writes blocks to a file; the pool hashes one block while the next one arrives."""
-
-    def __init__(self, run: Run, file: BinaryIO, size_bytes: int) -> None:
-        self._run = run
-        self._file = file
-        self._hasher = hashlib.sha256()
-        length = min(BLOCK_BYTES, size_bytes)
-        self._block = memoryview(bytearray(length))
-        # A file of one block has nothing to overlap with.
-        self._spare = memoryview(bytearray(length)) if size_bytes > BLOCK_BYTES else self._block
-        self._hashing: Future[None] | None = None
-        self._flushed = 0
-        self.written = 0
-
-    def take(self, reader: RangeReader) -> int:
-        """Receive one block and write it; its hashing goes on behind. Returns its length."""
-        count = reader.readinto(self._block)
-        data = self._block[:count]
-        self._run.disk.write(self._file, data)
-        self.settle()
-        if self._spare is self._block:
-            self._hasher.update(data)
+    def _judge(self, want: Want, source: str) -> None:
+        """Keep a block that is right. Else fetch it once more; then the map or source is wrong."""
+        building = want.building
+        if want.hasher.digest() == building.map.digest(want.first):
+            building.settle(want.first, 1)
         else:
-            self._hashing = host.shared_pool().submit(self._hasher.update, data)
-            self._block, self._spare = self._spare, self._block
-        self.written += count
-        if self.written - self._flushed >= WRITEBACK_BYTES:
-            host.start_writeback(self._file.fileno(), self._flushed, self.written - self._flushed)
-            self._flushed = self.written
-        return count
+            want.mismatches += 1
+            want.restart()
+            self._blame(want, source)
+            if want.mismatches > 1:
+                building.abandon()
+            else:
+                self.request([want], first=True)
+        building.arrived()
 
-    def settle(self) -> None:
-        """Wait until all that was written is hashed."""
-        if self._hashing is not None:
-            self._hashing.result()
-            self._hashing = None
+    def _deliver(self, want: Want, payload: bytes | bytearray, source: str) -> None:
+        """Make blocks of a payload; where that fails they are fetched as they are."""
+        if not self._made(want, payload):
+            self._blame(want, source)
+            self.request(want.plainly(), first=True)
+        want.building.arrived()
 
-    def digest(self) -> str:
-        """Digest of all that was written."""
-        self.settle()
-        return self._hasher.hexdigest()
+    def _made(self, want: Want, payload: bytes | bytearray) -> bool:
+        try:
+            return want.building.take(want.first, self._unpacked(want, payload))
+        except (ZstdFault, SourceVanished):
+            return False
+
+    def _unpacked(self, want: Want, payload: bytes | bytearray) -> bytes | bytearray | memoryview:
+        step = want.step
+        if isinstance(step, Fetch):
+            return unpack_block(payload, step.codec, want.size_bytes)
+        if step.base_length + want.size_bytes < _PATCH_ALONE_BYTES:
+            return apply_patch(self._base(step), payload, want.size_bytes)
+        with self._patching:
+            return apply_patch(self._base(step), payload, want.size_bytes)
+
+    def _base(self, step: Patch) -> bytes:
+        for name in self._names_of(step.base):
+            try:
+                with name.open("rb", buffering=0) as file:
+                    file.seek(step.base_offset)
+                    data = file.read(step.base_length)
+            except OSError:
+                continue
+            if len(data) == step.base_length:
+                return data
+        raise SourceVanished
+
+    def _without(self, left: deque[Want], error: SourceError) -> None:
+        """Do without a pack that the source cannot give. Raises the error for a file."""
+        for want in left:
+            if want.blob == want.building.entry.sha256:
+                raise error
+        self.request([each for want in left for each in want.plainly()], first=True)
+        for want in left:
+            want.building.arrived()
+
+    def _blame(self, want: Want, source: str) -> None:
+        self._intake.source.distrust(want.blob, source)
+        path = want.building.entry.path
+        self._run.emit(IntegrityFailed, path=path, source=source, healed=True)
