@@ -130,6 +130,10 @@ if sys.platform != "win32":
         mode = stat.S_IMODE(os.lstat(path).st_mode)
         os.chmod(path, mode | 0o200 if writable else mode & ~0o222)
 
+    def may_set_mode(path: Path) -> bool:
+        """Say whether this user may change a file's permissions: its owner and root may."""
+        return os.geteuid() in (0, os.lstat(path).st_uid)
+
     def set_executable(fd: int) -> None:
         """Let everyone who may read an open file execute it."""
         mode = stat.S_IMODE(os.fstat(fd).st_mode)
