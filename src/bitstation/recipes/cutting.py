@@ -1,6 +1,7 @@
 """Block maps of files: one read, digests on the shared pool, memory that does not grow.
 
-Measured for 1 GB in the page cache on two cores: see docs of ``map_file``.
+A GGUF of 1 GB takes 0.39 s on two cores, reading from the page cache included; one SHA-256 pass of
+it takes 0.55 s.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from itertools import groupby
 
-from bitstation.codec.chunking import SMALL_BYTES, cut_stream
+from bitstation.codec.chunking import cut_stream
 from bitstation.core.blockmap import DIGEST_BYTES, BlockMap, Cut, Group
 from bitstation.core.digest import Digest
 from bitstation.core.manifest import Entry
@@ -24,11 +25,6 @@ from bitstation.storage.hashing import OnBytes, Stop
 
 WINDOW_BYTES = 16 << 20
 _TASK_BYTES = 4 << 20
-
-
-def is_mapped(size_bytes: int) -> bool:
-    """Say whether a file of this size gets a map; a shorter one is one block."""
-    return size_bytes > SMALL_BYTES
 
 
 def layout_of(entry: Entry, reader: BlobReader) -> Layout | None:
@@ -127,9 +123,7 @@ class _Digester:
         self._digests += [task.result() for task in self._windows.popleft()]
 
 
-def _shares(
-    data: memoryview, lengths: Sequence[int]
-) -> Iterator[tuple[memoryview, Sequence[int]]]:
+def _shares(data: memoryview, lengths: Sequence[int]) -> Iterator[tuple[memoryview, Sequence[int]]]:
     """Whole blocks of some 4 MiB together: a task costs 30 microseconds, a chunk's digest 35."""
     first = at = held = 0
     for number, length in enumerate(lengths, start=1):

@@ -1,0 +1,86 @@
+"""Patches from one base to a release, over all of its files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import NamedTuple
+
+from bitstation.core.blockmap import BlockMap, Cut
+from bitstation.core.manifest import Entry
+from bitstation.core.recipe import Fetch, Fill, Segment
+from bitstation.errors import SourceError
+from bitstation.recipes.cutting import layout_of
+from bitstation.recipes.model_spans import ModelSide, plan_model
+from bitstation.recipes.pairing import Pairs
+from bitstation.recipes.patching import Job, Patcher, Side
+from bitstation.recipes.reading import BlobReader
+from bitstation.recipes.windows import Offsets, plan_spans
+from bitstation.transport.source import Source
+
+
+class TargetFile(NamedTuple):
+    """A file of the release: its blocks, and its segments that need no base."""
+
+    entry: Entry
+    map: BlockMap
+    segments: Sequence[Segment]
+
+
+def block_costs(target: TargetFile, pairs: Pairs) -> list[int]:
+    """Bytes that each block costs whoever holds the base, without a patch.
+
+    Of a frame it costs its share, whatever else of the frame is needed.
+    """
+    costs = list(target.map.lengths)
+    for segment in target.segments:
+        lengths = target.map.lengths[segment.first : segment.end]
+        if isinstance(segment.step, Fill):
+            costs[segment.first : segment.end] = [0] * segment.count
+        elif isinstance(segment.step, Fetch):
+            packed, total = segment.step.length, sum(lengths)
+            costs[segment.first : segment.end] = [packed * each // total for each in lengths]
+    for number in range(len(costs)):
+        if target.map.digest(number) in pairs.digests:
+            costs[number] = 0
+    return costs
+
+
+def patch_file(target: TargetFile, blobs: Source, pairs: Pairs, patcher: Patcher) -> None:
+    """Add the patches that may pay for one file. Raises SourceError, UpdateCancelled."""
+    new = pairs.new_blocks(target.map)
+    other = pairs.find(target.entry, target.map) if new else None
+    if other is None:
+        return
+    costs = block_costs(target, pairs)
+    with (
+        closing(BlobReader(blobs, target.entry.sha256, target.entry.size)) as reader,
+        closing(BlobReader(pairs.base.blobs, other.sha256, other.size)) as base_reader,
+    ):
+        side = Side(Offsets(target.map), reader)
+        base = Side(Offsets(pairs.base.map_of(other)), base_reader)
+        entries = target.entry, other
+        for job in _jobs(entries, (side, base), new, costs):
+            patcher.add(side, base, job)
+
+
+def _jobs(
+    entries: tuple[Entry, Entry], sides: tuple[Side, Side], new: Sequence[int], costs: Sequence[int]
+) -> Iterator[Job]:
+    target, base = (_model(entry, side) for entry, side in zip(entries, sides, strict=True))
+    if target and base:
+        yield from plan_model(target, base, new, costs)
+        return
+    for span in plan_spans(sides[0].map, new, sides[1].map):
+        yield Job(span, sum(costs[span.first : span.end]))
+
+
+def _model(entry: Entry, side: Side) -> ModelSide | None:
+    if side.map.cut is not Cut.TENSORS:
+        return None
+    try:
+        layout = layout_of(entry, side.reader)
+    except SourceError:
+        return None
+    model = ModelSide(side, layout) if layout else None
+    return model if model and model.follows_layout() else None
