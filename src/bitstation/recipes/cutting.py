@@ -46,7 +46,7 @@ def map_file(entry: Entry, reader: BlobReader, stop: Stop, on_bytes: OnBytes) ->
     Cost: reads the file once, in windows of 16 MiB, of which two are held.
     """
     layout = layout_of(entry, reader)
-    digester = _Digester(stop, on_bytes)
+    digester = _Digester(min(WINDOW_BYTES, entry.size), stop, on_bytes)
     if layout is None:
         _by_content(reader, digester)
         return BlockMap(
@@ -62,24 +62,37 @@ def map_file(entry: Entry, reader: BlobReader, stop: Stop, on_bytes: OnBytes) ->
 def _by_content(reader: BlobReader, digester: _Digester) -> None:
     reader.rewind()
     for window in cut_stream(reader):
-        # The window is overwritten while the pool hashes: a copy costs 3 ms for 16 MiB.
-        digester.add(memoryview(bytes(window.data)), window.lengths)
+        # The next window overwrites this one while the pool hashes: a copy costs 3 ms for 16 MiB.
+        buffer = digester.buffer(len(window.data))
+        buffer[:] = window.data
+        digester.add(buffer, window.lengths)
 
 
 def _by_tensors(layout: Layout, reader: BlobReader, digester: _Digester) -> list[int]:
     """Number of the span of each block."""
     spans: list[int] = []
+    start = 0
+    for lengths in _window_lengths(layout, spans):
+        buffer = digester.buffer(sum(lengths))
+        reader.read_into(start, buffer)
+        digester.add(buffer, lengths)
+        start += len(buffer)
+    return spans
+
+
+def _window_lengths(layout: Layout, spans: list[int]) -> Iterator[list[int]]:
+    """Lengths of the blocks of each window; ``spans`` gets the number of each block's span."""
     lengths: list[int] = []
-    start = held = 0
+    held = 0
     for block in cut_model(layout):
         if held + block.length > WINDOW_BYTES:
-            digester.add(memoryview(reader.read(start, held)), lengths)
-            start, held, lengths = block.offset, 0, []
+            yield lengths
+            held, lengths = 0, []
         held += block.length
         lengths.append(block.length)
         spans.append(block.span)
-    digester.add(memoryview(reader.read(start, held)), lengths)
-    return spans
+    if lengths:
+        yield lengths
 
 
 def _groups(layout: Layout, spans: Sequence[int], digests: bytes) -> Iterator[Group]:
@@ -93,24 +106,32 @@ def _groups(layout: Layout, spans: Sequence[int], digests: bytes) -> Iterator[Gr
 
 
 class _Digester:
-    """Digests of blocks, two windows at a time on the pool."""
+    """Digests of blocks on the pool: two windows are hashed while a third is read."""
 
-    def __init__(self, stop: Stop, on_bytes: OnBytes) -> None:
+    def __init__(self, window_bytes: int, stop: Stop, on_bytes: OnBytes) -> None:
         self.lengths: list[int] = []
+        self._window_bytes = window_bytes
         self._stop = stop
         self._on_bytes = on_bytes
         self._digests: list[bytes] = []
-        self._windows: deque[list[Future[bytes]]] = deque()
+        self._free: list[memoryview] = []
+        self._windows: deque[tuple[memoryview, list[Future[bytes]]]] = deque()
 
-    def add(self, data: memoryview, lengths: Sequence[int]) -> None:
-        """Take a window of whole blocks; it is held until they are hashed."""
+    def buffer(self, length: int) -> memoryview:
+        """Room for the next window, to be filled and given to ``add``."""
         self._stop.check()
         if len(self._windows) > 1:
             self._finish()
+        if not self._free:
+            self._free.append(memoryview(bytearray(self._window_bytes)))
+        return self._free[-1][:length]
+
+    def add(self, data: memoryview, lengths: Sequence[int]) -> None:
+        """Take the window of whole blocks that ``buffer`` gave last."""
         self.lengths += lengths
         pool = shared_pool()
         tasks = [pool.submit(_digests, part, sizes) for part, sizes in _shares(data, lengths)]
-        self._windows.append(tasks)
+        self._windows.append((self._free.pop(), tasks))
         self._on_bytes(len(data))
 
     def result(self) -> bytes:
@@ -120,7 +141,9 @@ class _Digester:
         return b"".join(self._digests)
 
     def _finish(self) -> None:
-        self._digests += [task.result() for task in self._windows.popleft()]
+        window, tasks = self._windows.popleft()
+        self._digests += [task.result() for task in tasks]
+        self._free.append(window)
 
 
 def _shares(data: memoryview, lengths: Sequence[int]) -> Iterator[tuple[memoryview, Sequence[int]]]:

@@ -19,7 +19,7 @@ from bitstation.recipes.windows import Offsets, Span
 from bitstation.storage.hashing import Stop
 
 # What jobs under way may hold together: one of the largest, or some small ones side by side.
-_BUDGET_BYTES = 200 << 20
+_BUDGET_BYTES = 180 << 20
 _TABLE_BYTES = 16 << 20
 _LEAST_SAVING_BYTES = 256
 _MOST_PERCENT = 90
@@ -74,7 +74,7 @@ class Patcher:
         """Begin a patch. Raises UpdateCancelled, SourceError where the target cannot be read.
 
         None is made from a base that cannot be read, or where bytes are not what a map says.
-        Cost: what jobs under way hold stays below 200 MiB, or is that of one job.
+        Cost: what jobs under way hold stays below 180 MiB, or is that of one job.
         """
         self._stop.check()
         span = job.span
