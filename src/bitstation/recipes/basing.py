@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import NamedTuple
 
 from bitstation.core.blockmap import BlockMap, Cut
 from bitstation.core.manifest import Entry
 from bitstation.core.recipe import Fetch, Fill, Segment
-from bitstation.errors import SourceError
+from bitstation.errors import IntegrityError, SourceError
 from bitstation.recipes.cutting import layout_of
+from bitstation.recipes.known import is_unmapped
 from bitstation.recipes.model_spans import ModelSide, plan_model
 from bitstation.recipes.pairing import Pairs
 from bitstation.recipes.patching import Job, Patcher, Side
@@ -47,10 +48,13 @@ def block_costs(target: TargetFile, pairs: Pairs) -> list[int]:
 
 
 def patch_file(target: TargetFile, blobs: Source, pairs: Pairs, patcher: Patcher) -> None:
-    """Add the patches that may pay for one file. Raises SourceError, UpdateCancelled."""
+    """Add the patches that may pay for one file. Raises UpdateCancelled.
+
+    A base that cannot be read gives no patches: the release is as good without.
+    """
     new = pairs.new_blocks(target.map)
     other = pairs.find(target.entry, target.map) if new else None
-    if other is None:
+    if other is None or is_unmapped(target.map):
         return
     costs = block_costs(target, pairs)
     with (
@@ -60,8 +64,9 @@ def patch_file(target: TargetFile, blobs: Source, pairs: Pairs, patcher: Patcher
         side = Side(Offsets(target.map), reader)
         base = Side(Offsets(pairs.base.map_of(other)), base_reader)
         entries = target.entry, other
-        for job in _jobs(entries, (side, base), new, costs):
-            patcher.add(side, base, job)
+        with suppress(SourceError, IntegrityError):
+            for job in _jobs(entries, (side, base), new, costs):
+                patcher.add(side, base, job)
 
 
 def _jobs(
@@ -78,9 +83,6 @@ def _jobs(
 def _model(entry: Entry, side: Side) -> ModelSide | None:
     if side.map.cut is not Cut.TENSORS:
         return None
-    try:
-        layout = layout_of(entry, side.reader)
-    except SourceError:
-        return None
+    layout = layout_of(entry, side.reader)
     model = ModelSide(side, layout) if layout else None
     return model if model and model.follows_layout() else None

@@ -9,7 +9,7 @@ import msgspec
 from bitstation.codec.chunking import SMALL_BYTES
 from bitstation.codec.guiding import Papers
 from bitstation.core.atlas import Atlas
-from bitstation.core.blockmap import DIGEST_BYTES, BlockMap, whole_map
+from bitstation.core.blockmap import DIGEST_BYTES, BlockMap, Cut, whole_map
 from bitstation.core.digest import Digest
 from bitstation.core.manifest import Entry, Manifest
 from bitstation.core.recipe import Codec, Fetch, Recipe, Segment
@@ -19,6 +19,11 @@ from bitstation.transport.source import Source
 def is_mapped(size_bytes: int) -> bool:
     """Say whether a file of this size gets a map; a shorter one is one block."""
     return size_bytes > SMALL_BYTES
+
+
+def is_unmapped(blockmap: BlockMap) -> bool:
+    """Say whether a file would need a map and has none: it is one block too long to work with."""
+    return blockmap.cut is Cut.WHOLE and is_mapped(blockmap.size_bytes)
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -54,7 +59,7 @@ class Forms:
             blockmap = base.map_of(entry)
             self._seen.update(blockmap.digest(number) for number in range(len(blockmap)))
             recipe = base.atlas.recipes.get(entry.sha256, ())
-            if entry.sha256 in base.atlas.maps or not is_mapped(entry.size):
+            if not is_unmapped(blockmap):
                 self.files.setdefault(entry.sha256, (blockmap, recipe))
             for segment in recipe:
                 run = self.add_run(blockmap, segment)

@@ -17,6 +17,10 @@ SEGMENT_BLOCKS = 8
 
 SAMPLE_BYTES = 64 << 10
 
+LEVEL = 1
+"""Of patches of tensors: weights that moved little are as long at level 9, which takes 5 times as
+long (1.4 % of bf16 with noise of 1e-3, at 140 MiB/s a thread)."""
+
 
 class _Tensor(NamedTuple):
     first: int
@@ -77,7 +81,7 @@ def plan_model(
         if wanted and _sample_pays(target.side, base.side, wanted[0], shift, costs[wanted[0]]):
             for first, end in _pieces(wanted):
                 span = Span(first, end, first + shift, min(end + shift, other.end))
-                yield Job(span, sum(costs[first:end]))
+                yield Job(span, sum(costs[first:end]), LEVEL)
 
 
 def _head_jobs(
@@ -105,4 +109,4 @@ def _sample_pays(target: Side, base: Side, number: int, shift: int, cost_bytes: 
     base_size = min(size, base.map.size_bytes - base_start)
     data = target.reader.read(target.offsets.starts[number] + middle, size)
     window = base.reader.read(base_start, base_size)
-    return pays(len(patch_from(window, data)), cost_bytes * size // length)
+    return pays(len(patch_from(window, data, LEVEL)), cost_bytes * size // length)

@@ -128,8 +128,15 @@ class _File:
 
     def _fill(self, number: int, value: int) -> None:
         last = self.segments[-1] if self.segments else None
-        longest = MAX_OUTPUT_BYTES // self._map.lengths[number]
-        if last and last.end == number and last.step == Fill(value) and last.count < longest:
+        length = self._map.lengths[number]
+        goes_on = (
+            last is not None
+            and last.end == number
+            and last.step == Fill(value)
+            and self._map.lengths[last.first] == length
+            and (last.count + 1) * length <= MAX_OUTPUT_BYTES
+        )
+        if last and goes_on:
             self.segments[-1] = Segment(last.first, last.count + 1, last.step)
         else:
             self.segments.append(Segment(number, 1, Fill(value)))

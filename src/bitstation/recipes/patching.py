@@ -7,15 +7,14 @@ from collections import deque
 from concurrent.futures import Future
 from typing import NamedTuple
 
-from bitstation.codec.zstd import PatchBase, ZstdFault, apply_patch, patch_from
+from bitstation.codec.zstd import PATCH_LEVEL, PatchBase, ZstdFault, apply_patch, patch_from
 from bitstation.core.blockmap import BlockMap
 from bitstation.core.digest import Digest
 from bitstation.core.recipe import Patch, Segment
-from bitstation.errors import SourceError
 from bitstation.host import shared_pool
 from bitstation.recipes.packs import PENDING, PackWriter
 from bitstation.recipes.reading import BlobReader
-from bitstation.recipes.windows import Offsets, Span
+from bitstation.recipes.windows import Offsets, Span, fits
 from bitstation.storage.hashing import Stop
 
 # What jobs under way may hold together: one of the largest, or some small ones side by side.
@@ -57,6 +56,7 @@ class Job(NamedTuple):
 
     span: Span
     cost_bytes: int
+    level: int = PATCH_LEVEL
 
 
 class Patcher:
@@ -71,40 +71,39 @@ class Patcher:
         self._held_bytes = 0
 
     def add(self, target: Side, base: Side, job: Job) -> None:
-        """Begin a patch. Raises UpdateCancelled, SourceError where the target cannot be read.
+        """Begin a patch. Raises SourceError, UpdateCancelled.
 
-        None is made from a base that cannot be read, or where bytes are not what a map says.
+        None is made where it would be too large, or where bytes are not what a map says.
         Cost: what jobs under way hold stays below 180 MiB, or is that of one job.
         """
         self._stop.check()
         span = job.span
         base_bytes = base.offsets.length(span.base_first, span.base_end)
         output_bytes = target.offsets.length(span.first, span.end)
+        if not fits(base_bytes, output_bytes):
+            return
         # The base once more while zstd takes it over; what comes out, twice while it is compared.
         held = (
             base_bytes + max(base_bytes, 2 * output_bytes) + _table_bytes(base_bytes + output_bytes)
         )
         while self._queue and self._held_bytes + held > _BUDGET_BYTES:
             self._settle()
-        known = self._base(base, span)
+        window = base.proved(span.base_first, span.base_end)
+        if window is None:
+            return
+        known = PatchBase(window)
+        del window
         data = target.proved(span.first, span.end)
-        if known is None or data is None:
+        if data is None:
             return
         wanted = _Wanted(target.map.file_digest, base.map.file_digest, base.offsets, job)
         self._held_bytes += held
-        self._queue.append((held, wanted, shared_pool().submit(_made, known, data)))
+        self._queue.append((held, wanted, shared_pool().submit(_made, known, data, job.level)))
 
     def finish(self) -> None:
         """Wait for all of them."""
         while self._queue:
             self._settle()
-
-    def _base(self, base: Side, span: Span) -> PatchBase | None:
-        try:
-            data = base.proved(span.base_first, span.base_end)
-        except SourceError:
-            return None
-        return None if data is None else PatchBase(data)
 
     def _settle(self) -> None:
         held, wanted, task = self._queue.popleft()
@@ -144,9 +143,9 @@ def _table_bytes(span_bytes: int) -> int:
     return min(80 << 20, _TABLE_BYTES + 4 * span_bytes)
 
 
-def _made(base: PatchBase, data: bytearray) -> bytes | None:
+def _made(base: PatchBase, data: bytearray, level: int) -> bytes | None:
     try:
-        patch = patch_from(base, data)
+        patch = patch_from(base, data, level)
         return patch if apply_patch(base, patch, len(data)) == data else None
     except ZstdFault:
         return None

@@ -23,7 +23,7 @@ from bitstation.recipes.basing import TargetFile, patch_file
 from bitstation.recipes.cutting import layout_of
 from bitstation.recipes.guides import Way, fold_guides
 from bitstation.recipes.kinds import kinds_of
-from bitstation.recipes.known import Forms, Known, distinct, is_mapped
+from bitstation.recipes.known import Forms, Known, distinct, is_unmapped
 from bitstation.recipes.made import Figures, Made, MadeGuide, Making, Maps, Progress
 from bitstation.recipes.mapping import map_files
 from bitstation.recipes.packing import Packer
@@ -65,6 +65,8 @@ def make_release(  # noqa: PLR0913 - each of them is the caller's to say
     making = Making(work, cache, disk, stop, progress)
     with disk_errors(work):
         disk.make_dir(work)
+    # Who has no atlas of a base cannot read a guide that starts there.
+    bases = [base for base in bases if base.papers.atlas]
     maps = map_files(making, target, blobs, bases)
     with ExitStack() as undo:
         run = _Run(making, target, blobs, undo)
@@ -139,7 +141,7 @@ class _Run:
         return Way(base, recipes, inline, patcher.saved_bytes)
 
     def _packed(self, entry: Entry, blockmap: BlockMap, packer: Packer) -> list[Segment]:
-        if blockmap.cut is Cut.WHOLE and is_mapped(entry.size):
+        if is_unmapped(blockmap):
             return []
         with closing(BlobReader(self._blobs, entry.sha256, entry.size)) as reader:
             layout = layout_of(entry, reader) if blockmap.cut is Cut.TENSORS else None

@@ -18,6 +18,8 @@ _MARGIN_BYTES = 8 << 20
 # Runs with less between them are one: zstd finds what lies between for a few bytes.
 _GAP_BYTES = 256 << 10
 _WHOLE_SHARE = 8
+# How far a neighbour may stand: with many runs and few neighbours the search would never end.
+_LOOK_BLOCKS = 1024
 
 
 class Span(NamedTuple):
@@ -111,17 +113,24 @@ class _Windows:
 
     def spans(self, first: int, end: int) -> Iterator[Span]:
         """One span, or several where the run is long."""
-        before = next((n for n in range(first - 1, -1, -1) if self._places[n] >= 0), None)
-        after = next((n for n in range(end, len(self._places)) if self._places[n] >= 0), None)
+        ahead = range(first - 1, max(first - _LOOK_BLOCKS, 0) - 1, -1)
+        behind = range(end, min(end + _LOOK_BLOCKS, len(self._places)))
+        before = next((number for number in ahead if self._places[number] >= 0), None)
+        after = next((number for number in behind if self._places[number] >= 0), None)
         between = self._between(before, after)
-        if between and fits(self._base.length(*between), self.target.length(first, end)):
+        if between and self._is_near(between, self.target.length(first, end)):
             yield Span(first, end, *between)
             return
         while first < end:
             limit = self.target.starts[first] + PIECE_BYTES
-            stop = min(end, self.target.block_at(limit + 1) - 1)
+            stop = min(end, max(first + 1, self.target.block_at(limit + 1) - 1))
             yield Span(first, stop, *self._around(first, stop, before, after))
             first = stop
+
+    def _is_near(self, between: tuple[int, int], output_bytes: int) -> bool:
+        """Say whether neighbours are no farther apart in the base than may be of use."""
+        window = self._base.length(*between)
+        return fits(window, output_bytes) and window <= 4 * output_bytes + _MARGIN_BYTES
 
     def _between(self, before: int | None, after: int | None) -> tuple[int, int] | None:
         """Base blocks from the one neighbour to the other, both included: they give context."""
