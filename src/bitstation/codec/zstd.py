@@ -12,7 +12,7 @@ largest patch allowed, all bytes in its memory, took 268 MiB; one that applies i
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -72,6 +72,16 @@ def compress(data: Bytes, level: int = DEFAULT_LEVEL) -> bytes:
     """One frame that states its content's size; ``data`` of at most MAX_SIZE_BYTES."""
     _check_size(len(data), MAX_SIZE_BYTES, "content")
     return zstd.compress(data, options={zstd.CompressionParameter.compression_level: level})
+
+
+def compress_parts(parts: Sequence[Bytes], level: int = DEFAULT_LEVEL) -> bytes:
+    """One frame of all parts one after the other, in which none shares a block with the next."""
+    size_bytes = sum(map(len, parts))
+    _check_size(size_bytes, MAX_SIZE_BYTES, "content")
+    compressor = zstd.ZstdCompressor(level=level)
+    compressor.set_pledged_input_size(size_bytes)
+    frames = [compressor.compress(part, compressor.FLUSH_BLOCK) for part in parts]
+    return b"".join([*frames, compressor.flush(compressor.FLUSH_FRAME)])
 
 
 def decompress(frame: Bytes, size_bytes: int) -> bytearray:

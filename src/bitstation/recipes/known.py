@@ -41,7 +41,10 @@ class Known(msgspec.Struct, frozen=True):
 
 def distinct(entries: Iterable[Entry]) -> Iterator[Entry]:
     """Entries in their order, of each content the first."""
-    return iter({entry.sha256: entry for entry in reversed(list(entries))}.values())
+    found: dict[Digest, Entry] = {}
+    for entry in entries:
+        found.setdefault(entry.sha256, entry)
+    return iter(found.values())
 
 
 class Forms:

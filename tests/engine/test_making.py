@@ -1,0 +1,568 @@
+"""What a publisher makes of a release: everything in it can be built again, and it is worth it."""
+
+from __future__ import annotations
+
+import random
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bitstation.core.atlas import parse_atlas
+from bitstation.core.blockmap import BlockMap, Cut, encode_blockmap
+from bitstation.core.digest import Digest, digest_of
+from bitstation.core.guide import parse_guide
+from bitstation.core.recipe import Codec, Fetch, Fill
+from bitstation.errors import MissingExtra, UpdateCancelled
+from bitstation.publisher.maps import MapCache
+from bitstation.recipes import mapping
+from bitstation.storage.hashing import Stop
+from bitstation.testing.faulty_disk import FaultyDisk, QuickDisk, Stopped
+from bitstation.testing.memory_source import MemorySource, other_bytes, unreachable
+from bitstation.testing.releases import Release, make_release
+from tests.unit.model_files import STRING, Tensor, gguf, key_value, safetensors
+from tests.unit.rebuilding import Published, make, rebuild, silent
+
+MIB = 1 << 20
+
+
+def noise(length: int, seed: int) -> bytes:
+    return random.Random(seed).randbytes(length)
+
+
+def text(length: int, seed: int) -> bytes:
+    """Lines that pack well, as code does."""
+    rng = random.Random(seed)
+    words = [f"word{number}" for number in range(400)]
+    lines = (" ".join(rng.choices(words, k=8)) for _ in range(length // 50 + 1))
+    return "\n".join(lines).encode()[:length]
+
+
+def floats(count: int, seed: int, width: int = 2) -> bytes:
+    """Weights as models have them: bf16 is the upper half of f32."""
+    rng = random.Random(seed)
+    raw = struct.pack(f"<{count}f", *(rng.gauss(0, 0.02) for _ in range(count)))
+    return raw if width == 4 else b"".join(raw[at + 2 : at + 4] for at in range(0, len(raw), 4))
+
+
+def quants(length: int, seed: int) -> Tensor:
+    """A tensor in Q4_K: 144 bytes hold 256 elements."""
+    rows = length // 144
+    return Tensor(f"blk.{seed}.weight", 12, (256, rows), noise(rows * 144, seed))
+
+
+def model(template: str, tensors: list[Tensor]) -> bytes:
+    vocabulary = text(60_000, 5).decode()
+    metadata = [
+        key_value("general.name", STRING, "sample"),
+        key_value("tokenizer.vocabulary", STRING, vocabulary),
+        key_value("tokenizer.chat_template", STRING, template),
+    ]
+    return gguf(tensors, metadata)
+
+
+def edited(data: bytes, at: int, piece: bytes) -> bytes:
+    return data[:at] + piece + data[at + len(piece) // 2 :]
+
+
+OLD_FILES = {
+    "app/main.py": text(20_000, 1),
+    "app/util.py": text(3_000, 2),
+    "bin/libcore.so.2600": text(300_000, 3) + noise(200_000, 3),
+    "data/big.bin": noise(700_000, 4),
+    "empty.txt": b"",
+    "models/zero.bin": bytes(600_000),
+    "models/raw.bin": floats(150_000, 6),
+    "readme.txt": b"short",
+    "weights.gguf": model("hello", [quants(1_200_000, 8), quants(2_500_000, 9)]),
+    "weights.safetensors": safetensors(
+        [
+            ("a", "BF16", [300_000], floats(300_000, 7)),
+            ("b", "F32", [40_000], floats(40_000, 8, 4)),
+            ("c", "F32", [600_000], bytes(2_400_000)),
+        ],
+        {"format": "pt"},
+    ),
+}
+OLD = make_release(OLD_FILES, "1.0.0")
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    return make(OLD, tmp_path_factory.mktemp("old"))
+
+
+def changed(version: str = "1.1.0", **files: bytes | None) -> Release:
+    """The old release with files changed (``__`` for /, ``_`` for .), or taken away by None."""
+    contents: dict[str, bytes] = dict(OLD_FILES)
+    for name, data in files.items():
+        path = name.replace("__", "/").replace("_", ".")
+        contents.pop(path, None)
+        if data is not None:
+            contents[path] = data
+    return make_release(contents, version)
+
+
+def test_a_release_from_nothing_is_built_again_from_its_forms(old: Published) -> None:
+    cost = rebuild(old)
+    assert cost.patches == 0
+    # What is noise stays as it is; text, weights and zeroes do not.
+    noisy = 4_399_000
+    assert noisy <= cost.raw < noisy + 2_000
+    assert cost.total < noisy + 1_500_000
+    assert sum(map(len, OLD_FILES.values())) > 9_000_000
+
+
+def test_every_kind_of_content_has_its_form(old: Published) -> None:
+    atlas = parse_atlas(old.made.atlas_bytes)
+    forms = {
+        path: [segment.step for segment in atlas.recipes.get(digest_of(data), ())]
+        for path, data in OLD_FILES.items()
+    }
+    assert _codecs(forms["weights.safetensors"]) == {Codec.ZSTD, Codec.PLANES_2, Codec.PLANES_4}
+    assert Fill(0) in forms["weights.safetensors"]
+    assert Fill(0) in forms["models/zero.bin"]
+    assert _codecs(forms["models/raw.bin"]) == {Codec.PLANES_2}
+    assert _codecs(forms["app/main.py"]) == {Codec.ZSTD}
+    assert _codecs(forms["weights.gguf"]) == {Codec.ZSTD}
+    assert forms["data/big.bin"] == []
+    assert forms["readme.txt"] == []
+
+
+def _codecs(steps: list[object]) -> set[Codec]:
+    return {step.codec for step in steps if isinstance(step, Fetch)}
+
+
+def test_maps_stand_in_the_order_of_the_manifest_and_small_files_have_none(old: Published) -> None:
+    atlas = parse_atlas(old.made.atlas_bytes)
+    paths = {entry.sha256: entry.path for entry in OLD.manifest.entries}
+    assert [paths[digest] for digest in atlas.maps] == [
+        "bin/libcore.so.2600",
+        "data/big.bin",
+        "models/raw.bin",
+        "models/zero.bin",
+        "weights.gguf",
+        "weights.safetensors",
+    ]
+    cuts = {paths[digest]: each.cut for digest, each in atlas.maps.items()}
+    assert cuts["weights.gguf"] == cuts["weights.safetensors"] == Cut.TENSORS
+    assert cuts["data/big.bin"] == Cut.CONTENT
+    order = [paths[digest] for digest in atlas.recipes]
+    assert order == sorted(order)
+
+
+def test_small_files_lie_one_after_the_other_in_the_pack(old: Published) -> None:
+    atlas = parse_atlas(old.made.atlas_bytes)
+    spans = [
+        (step.offset, step.length)
+        for digest in (digest_of(OLD_FILES["app/main.py"]), digest_of(OLD_FILES["app/util.py"]))
+        for step in (segment.step for segment in atlas.recipes[digest])
+        if isinstance(step, Fetch)
+    ]
+    assert spans[0][0] == 0
+    assert spans[1][0] == spans[0][1]
+
+
+def test_the_same_release_gives_the_same_bytes(old: Published, tmp_path: Path) -> None:
+    again = make(OLD, tmp_path)
+    assert again.made.atlas_bytes == old.made.atlas_bytes
+    assert again.made.guides == old.made.guides
+    assert again.packs == old.packs
+    target = changed(bin__libcore_so_2700=edited(OLD_FILES["bin/libcore.so.2600"], 9_000, b"x" * 90))
+    first, second = (make(target, tmp_path, old.known()) for _ in range(2))
+    assert first.made.guides == second.made.guides
+    assert first.packs == second.packs
+
+
+def test_an_edit_of_a_models_metadata_costs_little_more_than_a_guide(
+    old: Published, tmp_path: Path
+) -> None:
+    tensors = [quants(1_200_000, 8), quants(2_500_000, 9)]
+    target = changed(weights_gguf=model("hello, and more of it " * 9, tensors))
+    made = make(target, tmp_path, old.known())
+    cost = rebuild(made, old)
+    assert cost.raw == 0
+    assert cost.total < 1_000
+
+
+def test_a_renamed_file_costs_its_row_in_the_manifest(old: Published, tmp_path: Path) -> None:
+    target = changed(data__big_bin=None, data__moved_bin=OLD_FILES["data/big.bin"])
+    source = MemorySource(target)
+    made = make(target, tmp_path, old.known(), source=source)
+    cost = rebuild(made, old)
+    assert cost.total == cost.guide < 700
+    assert source.asked == []
+    assert made.packs == {}
+
+
+def test_a_library_is_patched_though_its_name_holds_its_version(
+    old: Published, tmp_path: Path
+) -> None:
+    data = OLD_FILES["bin/libcore.so.2600"]
+    library = b"".join(edited(data, at, b"patched %d" % at) for at in (1_000,)) + noise(40_000, 77)
+    for at in range(5_000, len(data), 20_000):
+        library = edited(library, at, b"patched %d" % at)
+    contents = {**OLD_FILES, "bin/libcore.so.2700": library}
+    del contents["bin/libcore.so.2600"]
+    target = make_release(contents, "1.1.0")
+    made = make(target, tmp_path, old.known())
+    cost = rebuild(made, old)
+    assert cost.forms == cost.raw == 0
+    assert 40_000 < cost.patches < 45_000
+    assert len(made.packs) == 2
+    guide = parse_guide(made.guide_from(OLD) or b"")
+    assert guide.inline == b""
+
+
+def test_short_patches_lie_in_the_guide(old: Published, tmp_path: Path) -> None:
+    source = OLD_FILES["app/main.py"]
+    target = changed(app__main_py=edited(source, 700, b"# another line\n"))
+    made = make(target, tmp_path, old.known())
+    cost = rebuild(made, old)
+    assert cost.total == cost.guide < 1_000
+    assert parse_guide(made.guide_from(OLD) or b"").inline
+
+
+def test_weights_that_moved_little_are_patched_and_others_are_packed(
+    old: Published, tmp_path: Path
+) -> None:
+    weights = bytearray(OLD_FILES["weights.safetensors"])
+    for at in range(20_000, 500_000, 400):
+        weights[at] ^= 1
+    target = changed(weights_safetensors=bytes(weights))
+    cost = rebuild(make(target, tmp_path, old.known()), old)
+    assert cost.forms == cost.raw == 0
+    assert cost.patches < 15_000
+    other = safetensors(
+        [
+            ("a", "BF16", [300_000], floats(300_000, 77)),
+            ("b", "F32", [40_000], floats(40_000, 8, 4)),
+            ("c", "F32", [600_000], bytes(2_400_000)),
+        ],
+        {"format": "pt"},
+    )
+    cost = rebuild(make(changed(weights_safetensors=other), tmp_path, old.known()), old)
+    assert cost.patches == cost.raw == 0
+    assert 350_000 < cost.forms < 450_000
+
+
+def test_nothing_is_packed_twice(old: Published, tmp_path: Path) -> None:
+    data = OLD_FILES["bin/libcore.so.2600"]
+    target = changed(more__copy_bin=data + text(70_000, 99), app__new_py=text(9_000, 98))
+    made = make(target, tmp_path, old.known())
+    new_bytes = sum(map(len, made.packs.values()))
+    # What is new, and the chunk that it begins in.
+    assert new_bytes < 80_000
+    packs = parse_atlas(made.made.atlas_bytes).packs
+    assert set(old.packs) <= packs
+    assert set(made.packs) <= packs
+    # From nothing, too: the forms of the base are those of this release.
+    rebuild(Published(target, made.made, made.packs | old.packs))
+
+
+def test_blocks_whose_frame_was_broken_are_packed_again_apart_from_new_ones(
+    old: Published, tmp_path: Path
+) -> None:
+    target = changed(models__raw_bin=edited(OLD_FILES["models/raw.bin"], 150_000, b"new" * 30))
+    made = make(target, tmp_path, old.known())
+    worker = rebuild(made, old)
+    assert worker.forms == worker.raw == 0
+    fresh = rebuild(Published(target, made.made, made.packs | old.packs))
+    # But for noise all of it still comes packed.
+    assert fresh.raw < 4_401_000
+
+
+def test_each_base_has_its_guide_and_the_newest_map_wins(old: Published, tmp_path: Path) -> None:
+    middle_release = changed("1.1.0", app__main_py=text(20_100, 21))
+    middle = make(middle_release, tmp_path, old.known())
+    target = make_release(
+        {**middle_release.files, "app/main.py": middle_release.files["app/main.py"] + b"# end\n"},
+        "1.2.0",
+    )
+    made = make(target, tmp_path, middle.known(), old.known())
+    assert [guide.base for guide in made.made.guides] == [
+        None,
+        middle_release.manifest.manifest_hash,
+        OLD.manifest.manifest_hash,
+    ]
+    near = rebuild(made, old, middle)
+    far = rebuild(made, middle, old)
+    assert near.total < 700 < far.total
+
+
+def test_a_base_that_shortens_nothing_has_no_guide(tmp_path: Path) -> None:
+    stranger = make(make_release({"x.bin": noise(9_000, 31)}, "0.1.0"), tmp_path)
+    names = [noise(20, number).hex() for number in range(100)]
+    target = make_release({name: noise(90, number) for number, name in enumerate(names)}, "0.2.0")
+    made = make(target, tmp_path, stranger.known())
+    assert [guide.base for guide in made.made.guides] == [None]
+
+
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    edits=st.lists(
+        st.tuples(st.integers(0, 700_000), st.integers(0, 3), st.integers(0, 90_000)), max_size=4
+    ),
+    seed=st.integers(0, 99),
+)
+def test_any_edit_of_opaque_files_is_built_again(
+    old: Published, tmp_path: Path, edits: list[tuple[int, int, int]], seed: int
+) -> None:
+    files = dict(OLD_FILES)
+    for path in ("data/big.bin", "bin/libcore.so.2600"):
+        data = files[path]
+        for at, kind, length in edits:
+            pieces = [b"", noise(length, seed), bytes(length), data[length : 2 * length]]
+            data = data[:at] + pieces[kind] + data[at + (length if kind == 0 else 0) :]
+        files[path] = data
+    target = make_release(files, "1.1.0")
+    cost = rebuild(make(target, tmp_path, old.known()), old)
+    added = sum(length for _, kind, length in edits if kind == 1)
+    # At most two chunks around each edit of each file, and what is new.
+    assert cost.total < 4_000 + 2 * added + 2 * len(edits) * 2_000 + 2 * 400_000
+
+
+@pytest.mark.parametrize("harm", ["damaged", "cut off", "gone"])
+def test_a_base_that_is_not_what_it_was_gives_no_patch(
+    old: Published, tmp_path: Path, harm: str
+) -> None:
+    path, data = "bin/libcore.so.2600", OLD_FILES["bin/libcore.so.2600"]
+    source = MemorySource(OLD)
+    digest = digest_of(data)
+    if harm == "damaged":
+        source.lie(digest, other_bytes)
+    elif harm == "gone":
+        source.drop(digest)
+    else:
+        source.fail(digest, *[unreachable()] * 9)
+    library = b"new start" + data[9:250_000] + data[251_000:] + b"end"
+    target = make_release({**OLD_FILES, path: library}, "1.1.0")
+    made = make(target, tmp_path, old.known(source))
+    assert made.made.figures.patches == 0
+    cost = rebuild(made, old)
+    assert cost.forms > 0
+
+
+def test_a_release_whose_file_cannot_be_read_is_an_error(old: Published, tmp_path: Path) -> None:
+    target = changed(data__other_bin=noise(300_000, 55))
+    source = MemorySource(target)
+    source.fail(digest_of(noise(300_000, 55)), unreachable())
+    with pytest.raises(type(unreachable())):
+        make(target, tmp_path, old.known(), source=source)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_base_or_the_cache_maps_is_not_cut_again(
+    old: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = MapCache(QuickDisk(), folder=tmp_path / "cache")
+    work = tmp_path / "work"
+    first = make(OLD, work, cache=cache)
+    with monkeypatch.context() as patched:
+        patched.setattr(mapping, "map_file", None)
+        again = make(OLD, work, cache=cache)
+    assert again.made.atlas_bytes == first.made.atlas_bytes == old.made.atlas_bytes
+    source = MemorySource(OLD)
+    target = make_release({**OLD_FILES, "note.txt": b"new"}, "1.1.0")
+    source.add(target)
+    make(target, work, old.known(), source=source)
+    assert source.fetched == [digest_of(b"new")]
+
+
+def test_stopped_half_way_it_leaves_nothing(old: Published, tmp_path: Path) -> None:
+    target = changed(
+        data__a_bin=text(400_000, 61),
+        bin__libcore_so_2600=edited(OLD_FILES["bin/libcore.so.2600"], 8_000, noise(50_000, 3)),
+    )
+    counting = MemorySource(target)
+    make(target, tmp_path, old.known(), source=counting)
+    for number in range(1, len(counting.asked) + 1):
+        stop, source = Stop(), MemorySource(target)
+
+        def set_at(_asked: object, number: int = number, stop: Stop = stop) -> None:
+            if len(source.asked) == number:  # noqa: B023 - called before the next round
+                stop.set()
+
+        source.before_open = set_at
+        try:
+            make(target, tmp_path, old.known(), source=source, stop=stop)
+        except UpdateCancelled:
+            assert list(tmp_path.iterdir()) == []
+        else:
+            assert number > 3
+
+
+def test_a_disk_that_fails_leaves_nothing_but_what_it_cannot_remove(
+    old: Published, tmp_path: Path
+) -> None:
+    target = changed(data__a_bin=text(400_000, 61))
+    from bitstation.errors import StoreError
+    from bitstation.recipes.release import make_release as making
+
+    for number in range(1, 30):
+        disk = FaultyDisk(fail_at=number)
+        try:
+            made = making(
+                target.manifest,
+                target.manifest.encode(),
+                MemorySource(target),
+                [old.known()],
+                work=tmp_path / "work",
+                cache=None,
+                disk=disk,
+                stop=Stop(),
+                progress=silent,
+            )
+        except StoreError:
+            left = list((tmp_path / "work").glob("*"))
+            assert left == [] or disk.calls[-1].startswith("remove")
+        else:
+            assert number > 3
+            break
+        for path in (tmp_path / "work").glob("*"):
+            path.unlink()
+    else:
+        pytest.fail("every number of calls fails")
+    assert all(pack.path.is_file() for pack in made.packs)
+
+
+def test_without_the_extra_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyfastcdc", None)
+    with pytest.raises(MissingExtra) as caught:
+        make(OLD, tmp_path)
+    assert caught.value.advice() == 'install them with: pip install "bitstation[publish]"'
+    assert list(tmp_path.iterdir()) == []
+    # Models and small files need no chunks.
+    files = {path: data for path, data in OLD_FILES.items() if len(data) < 65_000}
+    rebuild(make(make_release({**files, "w.gguf": OLD_FILES["weights.gguf"]}), tmp_path))
+
+
+MEMORY = """
+import resource, sys
+from pathlib import Path
+from bitstation.codec.guiding import Papers
+from bitstation.core.atlas import parse_atlas
+from bitstation.core.manifest import parse_manifest
+from bitstation.recipes.release import Known, make_release
+from bitstation.storage.durable import Disk
+from bitstation.recipes import mapping
+from bitstation.storage.hashing import Stop
+from bitstation.transport.folder import FolderSource
+
+def made(folder, bases, work):
+    data = (folder / "manifest.json").read_bytes()
+    manifest = parse_manifest(data)
+    source = FolderSource(folder)
+    options = dict(work=work, cache=None, disk=Disk(), stop=Stop(), progress=lambda *_: lambda _: None)
+    found = make_release(manifest, data, source, bases, **options)
+    papers = Papers(data, found.atlas_bytes)
+    return found, Known(manifest, papers, parse_atlas(found.atlas_bytes), source)
+
+old, new, work = map(Path, sys.argv[1:])
+_, base = made(old, [], work / "old")
+found, _ = made(new, [base], work / "new")
+status = Path("/proc/self/status").read_text()
+peak = int(status.split("VmHWM:")[1].split()[0])
+print(peak * 1024, found.figures.patches, len(found.guides[-1].data))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of memory from /proc")
+def test_memory_stays_bounded_for_files_of_any_size(tmp_path: Path) -> None:
+    """A sparse file of 200 MB, and a library of 40 MB whose next version needs a large patch."""
+    library = noise(40 * MIB, 1)
+    for side, data in (("old", library), ("new", b"ahead" + edited(library, 20 * MIB, b"x" * 99))):
+        folder = tmp_path / side
+        folder.mkdir()
+        with (folder / "sparse.bin").open("wb") as file:
+            file.truncate(200_000_000)
+            file.seek(150_000_000)
+            file.write(side.encode())
+        (folder / "lib.so").write_bytes(data)
+        _write_manifest(folder, side)
+    command = [sys.executable, "-c", MEMORY, *(str(tmp_path / each) for each in ("old", "new", "w"))]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    peak, patches, guide_bytes = map(int, done.stdout.split())
+    assert patches >= 1
+    assert guide_bytes < 6_000
+    assert peak < 300_000_000
+
+
+def _write_manifest(folder: Path, side: str) -> None:
+    from bitstation.core.manifest import Entry, build_manifest
+
+    files = [path for path in folder.iterdir() if path.is_file()]
+    entries = [
+        Entry(path.name, Digest(digest_of(path.read_bytes())), path.stat().st_size)
+        for path in files
+    ]
+    version = {"old": "1.0.0", "new": "1.1.0"}[side]
+    manifest = build_manifest("big", version, entries, created_at="2026-01-01T00:00:00Z", fields={})
+    (folder / "manifest.json").write_bytes(manifest.encode())
+
+
+def test_maps_too_many_for_an_atlas_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: Published
+) -> None:
+    maps = parse_atlas(old.made.atlas_bytes).maps.values()
+    models = sum(len(encode_blockmap(each)) for each in maps if each.cut is Cut.TENSORS)
+    monkeypatch.setattr(mapping, "_MAX_MAPS_BYTES", models + 300)
+    made = make(OLD, tmp_path)
+    atlas = parse_atlas(made.made.atlas_bytes)
+    assert 2 <= len(atlas.maps) < 6
+    assert digest_of(OLD_FILES["data/big.bin"]) not in atlas.maps
+    assert digest_of(OLD_FILES["weights.gguf"]) in atlas.maps
+    rebuild(made)
+    # And such a release is a base like others, and the next one may have no map of it either.
+    target = changed(data__big_bin=edited(OLD_FILES["data/big.bin"], 90_000, b"new"))
+    rebuild(make(target, tmp_path, made.known()), made)
+    monkeypatch.undo()
+    rebuild(make(target, tmp_path, made.known()), made)
+
+
+def test_a_damaged_cache_is_no_cache(tmp_path: Path) -> None:
+    cache = MapCache(QuickDisk(), folder=tmp_path)
+    blockmap = BlockMap(Digest("a" * 64), 5, Cut.CONTENT, (5,), b"d" * 32)
+    assert cache.load(blockmap.file_digest) is None
+    cache.save(blockmap)
+    assert cache.load(blockmap.file_digest) == blockmap
+    path = tmp_path / blockmap.file_digest
+    data = path.read_bytes()
+    for harmed in (data[:-1], data[:-1] + b"x", b"", b"x" + data[1:]):
+        path.write_bytes(harmed)
+        assert cache.load(blockmap.file_digest) is None
+    path.rename(tmp_path / ("b" * 64))
+    (tmp_path / ("b" * 64)).write_bytes(data)
+    assert cache.load(Digest("b" * 64)) is None
+
+
+def test_the_cache_is_bounded_and_the_oldest_maps_go(tmp_path: Path) -> None:
+    import os
+
+    cache = MapCache(QuickDisk(), folder=tmp_path, max_bytes=3_000)
+    for number in range(40):
+        digest = Digest(f"{number:064x}")
+        cache.save(BlockMap(digest, 5, Cut.CONTENT, (5,), b"d" * 32))
+        os.utime(tmp_path / digest, (number, number))
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 3_000 + 200
+    assert cache.load(Digest(f"{39:064x}"))
+    assert cache.load(Digest(f"{0:064x}")) is None
+
+
+def test_killed_while_it_writes_a_map_the_cache_stays_whole(tmp_path: Path) -> None:
+    blockmap = BlockMap(Digest("a" * 64), 5, Cut.CONTENT, (5,), b"d" * 32)
+    for number in range(1, 5):
+        with pytest.raises(Stopped):
+            MapCache(FaultyDisk(stop_after=number), folder=tmp_path).save(blockmap)
+        found = MapCache(QuickDisk(), folder=tmp_path).load(blockmap.file_digest)
+        assert found in (None, blockmap)
+    assert msgspec.structs.astuple(blockmap)
