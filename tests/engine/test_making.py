@@ -173,7 +173,9 @@ def test_the_same_release_gives_the_same_bytes(old: Published, tmp_path: Path) -
     assert again.made.atlas_bytes == old.made.atlas_bytes
     assert again.made.guides == old.made.guides
     assert again.packs == old.packs
-    target = changed(bin__libcore_so_2700=edited(OLD_FILES["bin/libcore.so.2600"], 9_000, b"x" * 90))
+    target = changed(
+        bin__libcore_so_2700=edited(OLD_FILES["bin/libcore.so.2600"], 9_000, b"x" * 90)
+    )
     first, second = (make(target, tmp_path, old.known()) for _ in range(2))
     assert first.made.guides == second.made.guides
     assert first.packs == second.packs
@@ -462,8 +464,10 @@ def made(folder, bases, work):
     data = (folder / "manifest.json").read_bytes()
     manifest = parse_manifest(data)
     source = FolderSource(folder)
-    options = dict(work=work, cache=None, disk=Disk(), stop=Stop(), progress=lambda *_: lambda _: None)
-    found = make_release(manifest, data, source, bases, **options)
+    found = make_release(
+        manifest, data, source, bases,
+        work=work, cache=None, disk=Disk(), stop=Stop(), progress=lambda *_: lambda _: None,
+    )
     papers = Papers(data, found.atlas_bytes)
     return found, Known(manifest, papers, parse_atlas(found.atlas_bytes), source)
 
@@ -489,7 +493,12 @@ def test_memory_stays_bounded_for_files_of_any_size(tmp_path: Path) -> None:
             file.write(side.encode())
         (folder / "lib.so").write_bytes(data)
         _write_manifest(folder, side)
-    command = [sys.executable, "-c", MEMORY, *(str(tmp_path / each) for each in ("old", "new", "w"))]
+    command = [
+        sys.executable,
+        "-c",
+        MEMORY,
+        *(str(tmp_path / each) for each in ("old", "new", "w")),
+    ]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     peak, patches, guide_bytes = map(int, done.stdout.split())
     assert patches >= 1

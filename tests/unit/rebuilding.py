@@ -1,4 +1,4 @@
-"""Releases made small and built again, by a reader of recipes that shares no code with the makers."""
+"""Releases made small, and built again by a reader of recipes that shares no code with makers."""
 
 from __future__ import annotations
 

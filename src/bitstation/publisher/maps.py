@@ -22,7 +22,9 @@ _FOLDER = "maps-1"
 class MapCache:
     """Encoded maps by the digest of their file, each with its own digest in front."""
 
-    def __init__(self, disk: Disk, *, folder: Path | None = None, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self, disk: Disk, *, folder: Path | None = None, max_bytes: int = MAX_BYTES
+    ) -> None:
         self._disk = disk
         self._folder = folder or cache_dir() / _FOLDER
         self._max_bytes = max_bytes

@@ -8,16 +8,19 @@ from typing import NamedTuple
 
 from bitstation.core.blockmap import BlockMap, Cut
 from bitstation.core.manifest import Entry
-from bitstation.core.recipe import Fetch, Fill, Segment
+from bitstation.core.recipe import Codec, Fetch, Fill, Segment
 from bitstation.errors import IntegrityError, SourceError
 from bitstation.recipes.cutting import layout_of
 from bitstation.recipes.known import is_unmapped
 from bitstation.recipes.model_spans import ModelSide, plan_model
+from bitstation.recipes.opaque_spans import plan_opaque
 from bitstation.recipes.pairing import Pairs
 from bitstation.recipes.patching import Job, Patcher, Side
 from bitstation.recipes.reading import BlobReader
-from bitstation.recipes.windows import Offsets, plan_spans
+from bitstation.recipes.windows import Offsets
 from bitstation.transport.source import Source
+
+_PLANES = (Codec.PLANES_2, Codec.PLANES_4)
 
 
 class TargetFile(NamedTuple):
@@ -61,23 +64,28 @@ def patch_file(target: TargetFile, blobs: Source, pairs: Pairs, patcher: Patcher
         closing(BlobReader(blobs, target.entry.sha256, target.entry.size)) as reader,
         closing(BlobReader(pairs.base.blobs, other.sha256, other.size)) as base_reader,
     ):
-        side = Side(Offsets(target.map), reader)
-        base = Side(Offsets(pairs.base.map_of(other)), base_reader)
-        entries = target.entry, other
+        sides = (
+            Side(Offsets(target.map), reader),
+            Side(Offsets(pairs.base.map_of(other)), base_reader),
+        )
         with suppress(SourceError, IntegrityError):
-            for job in _jobs(entries, (side, base), new, costs):
-                patcher.add(side, base, job)
+            for job in _jobs(target, other, sides, new, costs):
+                patcher.add(*sides, job)
 
 
 def _jobs(
-    entries: tuple[Entry, Entry], sides: tuple[Side, Side], new: Sequence[int], costs: Sequence[int]
+    target: TargetFile, other: Entry, sides: tuple[Side, Side], new: Sequence[int], costs: list[int]
 ) -> Iterator[Job]:
-    target, base = (_model(entry, side) for entry, side in zip(entries, sides, strict=True))
-    if target and base:
-        yield from plan_model(target, base, new, costs)
-        return
-    for span in plan_spans(sides[0].map, new, sides[1].map):
-        yield Job(span, sum(costs[span.first : span.end]))
+    models = _model(target.entry, sides[0]), _model(other, sides[1])
+    if models[0] and models[1]:
+        return plan_model(models[0], models[1], new, costs)
+    planes = {
+        number
+        for segment in target.segments
+        if isinstance(segment.step, Fetch) and segment.step.codec in _PLANES
+        for number in range(segment.first, segment.end)
+    }
+    return plan_opaque(sides, new, costs, planes)
 
 
 def _model(entry: Entry, side: Side) -> ModelSide | None:

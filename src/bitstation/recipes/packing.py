@@ -88,7 +88,7 @@ class _File:
         self._reader = reader
         self._open: Stretch | None = None
         self._choices: dict[int, Codec] = {}
-        self._queue: deque[tuple[Stretch, Future[tuple[Codec, bytes] | None]]] = deque()
+        self._queue: deque[tuple[Stretch, Future[list[Packed]]]] = deque()
         self._under_way: set[bytes] = set()
         self._walk()
 
@@ -176,20 +176,19 @@ class _File:
             if kind.tensor not in self._choices:
                 self._choices[kind.tensor] = choose(data, codecs)
             codecs = (self._choices[kind.tensor],)
-        self._queue.append((stretch, shared_pool().submit(pack_stretch, data, codecs)))
+        lengths = self._map.lengths[stretch.first : stretch.first + stretch.blocks]
+        self._queue.append((stretch, shared_pool().submit(pack_stretch, data, lengths, codecs)))
         if len(self._queue) > _QUEUE:
             self._settle()
 
     def _settle(self) -> None:
         stretch, task = self._queue.popleft()
-        packed = task.result()
-        if packed is None:
-            return
-        codec, frame = packed
-        step = Fetch(codec, PENDING, self._packer._pack.add(frame), len(frame))
-        segment = Segment(stretch.first, stretch.blocks, step)
-        self.segments.append(segment)
-        self._packer._forms.add_run(self._map, segment)
+        for packed in task.result():
+            frame = packed.frame
+            step = Fetch(packed.codec, PENDING, self._packer._pack.add(frame), len(frame))
+            segment = Segment(stretch.first + packed.first, packed.blocks, step)
+            self.segments.append(segment)
+            self._packer._forms.add_run(self._map, segment)
 
     def _drain(self) -> None:
         while self._queue:
@@ -206,13 +205,36 @@ def choose(data: bytes, codecs: Sequence[Codec]) -> Codec:
     return best if sizes[best] * 100 <= len(sample) * _MOST_PERCENT else Codec.RAW
 
 
-def pack_stretch(data: bytes, codecs: Sequence[Codec]) -> tuple[Codec, bytes] | None:
-    """A codec and the bytes packed by it; None where they do better as they are."""
+class Packed(NamedTuple):
+    """The frame of some blocks of a stretch, counted from its first."""
+
+    first: int
+    blocks: int
+    codec: Codec
+    frame: bytes
+
+
+def pack_stretch(data: bytes, lengths: Sequence[int], codecs: Sequence[Codec]) -> list[Packed]:
+    """Frames of neighbouring blocks; blocks that do better as they are have none.
+
+    Text and code gain by one frame for all. Planes gain nothing, so each block has its own: then an
+    edit never makes a worker fetch what it has.
+    """
     # A sample that does not pack says little of a file of several parts: zstd is quick to give up.
     codec = codecs[0] if len(codecs) == 1 else choose(data, codecs) or Codec.ZSTD
-    if codec is Codec.RAW:
-        return None
-    packed = compress(data, LEVEL) if codec is Codec.ZSTD else pack_block(data, codec)
-    saved = len(data) - len(packed)
-    pays = saved >= LEAST_SAVING_BYTES and len(packed) * 100 <= len(data) * _MOST_PERCENT
-    return (codec, packed) if pays else None
+    if codec is Codec.ZSTD:
+        return _paying(Packed(0, len(lengths), codec, compress(data, LEVEL)), len(data))
+    found: list[Packed] = []
+    at = 0
+    for number, length in enumerate(lengths):
+        block = data[at : at + length]
+        at += length
+        if codec is not Codec.RAW:
+            found += _paying(Packed(number, 1, codec, pack_block(block, codec)), length)
+    return found
+
+
+def _paying(packed: Packed, size_bytes: int) -> list[Packed]:
+    saved = size_bytes - len(packed.frame)
+    pays = len(packed.frame) * 100 <= size_bytes * _MOST_PERCENT
+    return [packed] if pays and saved >= LEAST_SAVING_BYTES else []

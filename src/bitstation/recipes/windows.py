@@ -15,6 +15,7 @@ PIECE_BYTES = 32 << 20
 
 _WINDOW_BYTES = 48 << 20
 _MARGIN_BYTES = 8 << 20
+_EDGE_MARGIN_BYTES = 1 << 20
 # Runs with less between them are one: zstd finds what lies between for a few bytes.
 _GAP_BYTES = 256 << 10
 _WHOLE_SHARE = 8
@@ -68,6 +69,23 @@ def plan_spans(target: BlockMap, new: Sequence[int], base: BlockMap) -> Iterator
         yield from windows.spans(first, end)
 
 
+def plan_edges(target: BlockMap, new: Sequence[int], base: BlockMap) -> Iterator[Span]:
+    """Spans for the ``new`` blocks that may hold some of the base, where those between hold none.
+
+    An edit rarely ends where a chunk does: the first chunk and the last two hold old bytes too.
+    """
+    windows = _Windows(Offsets(target), Offsets(base), _EDGE_MARGIN_BYTES)
+    for first, end in runs(new):
+        for number in sorted({first, max(first, end - 2), end - 1}):
+            yield windows.around(number, first, end)
+
+
+def plan_sample(target: BlockMap, number: int, base: BlockMap) -> Span:
+    """A block, from what stands at its place in the base."""
+    windows = _Windows(Offsets(target), Offsets(base), _EDGE_MARGIN_BYTES)
+    return windows.around(number, number, number + 1)
+
+
 def runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Ascending numbers as runs (first, end)."""
     first = end = -1
@@ -97,9 +115,10 @@ def _runs(target: Offsets, new: Sequence[int]) -> Iterator[tuple[int, int]]:
 class _Windows:
     """Windows of a base by the blocks that stand in both files beside what is new."""
 
-    def __init__(self, target: Offsets, base: Offsets) -> None:
+    def __init__(self, target: Offsets, base: Offsets, margin_bytes: int = _MARGIN_BYTES) -> None:
         self.target = target
         self._base = base
+        self._margin_bytes = margin_bytes
         places: dict[bytes, int] = {}
         for number in range(len(base.map)):
             # Of a block that stands twice neither place says anything.
@@ -113,10 +132,7 @@ class _Windows:
 
     def spans(self, first: int, end: int) -> Iterator[Span]:
         """One span, or several where the run is long."""
-        ahead = range(first - 1, max(first - _LOOK_BLOCKS, 0) - 1, -1)
-        behind = range(end, min(end + _LOOK_BLOCKS, len(self._places)))
-        before = next((number for number in ahead if self._places[number] >= 0), None)
-        after = next((number for number in behind if self._places[number] >= 0), None)
+        before, after = self._neighbours(first, end)
         between = self._between(before, after)
         if between and self._is_near(between, self.target.length(first, end)):
             yield Span(first, end, *between)
@@ -126,6 +142,22 @@ class _Windows:
             stop = min(end, max(first + 1, self.target.block_at(limit + 1) - 1))
             yield Span(first, stop, *self._around(first, stop, before, after))
             first = stop
+
+    def around(self, number: int, first: int, end: int) -> Span:
+        """One block of the run from ``first`` to ``end``, from what stands near its nearer end."""
+        before, after = self._neighbours(first, end)
+        is_late = 2 * number >= first + end
+        nearer = (None, after) if is_late and after is not None else (before, after)
+        return Span(number, number + 1, *self._around(number, number + 1, *nearer))
+
+    def _neighbours(self, first: int, end: int) -> tuple[int | None, int | None]:
+        """The nearest blocks before and after a run that the base has, once, too."""
+        ahead = range(first - 1, max(first - _LOOK_BLOCKS, 0) - 1, -1)
+        behind = range(end, min(end + _LOOK_BLOCKS, len(self._places)))
+        return (
+            next((number for number in ahead if self._places[number] >= 0), None),
+            next((number for number in behind if self._places[number] >= 0), None),
+        )
 
     def _is_near(self, between: tuple[int, int], output_bytes: int) -> bool:
         """Say whether neighbours are no farther apart in the base than may be of use."""
@@ -146,13 +178,12 @@ class _Windows:
         """Base blocks around where these would stand if nothing else had moved."""
         start = self.target.starts[first] + self._shift(first, before, after)
         length = self.target.length(first, end)
-        margin = min(_MARGIN_BYTES, max(0, _WINDOW_BYTES - length) // 2)
-        size = self._base.map.size_bytes
-        low = max(0, min(start - margin, size - _WINDOW_BYTES))
-        base_first = min(self._base.block_at(low), len(self._base.map) - 1)
-        wanted = min(size, max(low, start) + length + margin, low + _WINDOW_BYTES)
-        base_end = self._base.block_at(wanted)
-        while base_end > base_first + 1 and self._base.length(base_first, base_end) > _WINDOW_BYTES:
+        base, size = self._base, self._base.map.size_bytes
+        window = min(_WINDOW_BYTES, length + 2 * self._margin_bytes)
+        low = max(0, min(start - (window - length) // 2, size - window))
+        base_first = min(base.block_at(low), len(base.map) - 1)
+        base_end = base.block_at(min(size, low + window))
+        while base_end > base_first + 1 and base.length(base_first, base_end) > _WINDOW_BYTES:
             base_end -= 1
         return base_first, max(base_end, base_first + 1)
 
