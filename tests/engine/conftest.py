@@ -12,6 +12,8 @@ from bitstation import DeltaUpdater
 from bitstation.storage import proving
 from bitstation.testing.releases import TOOL_ID
 from bitstation.worker import fetch
+from tests.engine.making import OLD
+from tests.unit.rebuilding import Published, make
 
 MakeUpdater = Callable[..., DeltaUpdater]
 
@@ -77,3 +79,9 @@ def opened() -> Iterator[list[Path]]:
     _watched.append(paths)
     yield paths
     _watched.remove(paths)
+
+
+@pytest.fixture(scope="session")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """The release of making.py, made small."""
+    return make(OLD, tmp_path_factory.mktemp("old"))

@@ -2,110 +2,35 @@
 
 from __future__ import annotations
 
-import random
-import struct
-import subprocess
-import sys
 from pathlib import Path
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bitstation.core.atlas import parse_atlas
-from bitstation.core.blockmap import BlockMap, Cut, encode_blockmap
-from bitstation.core.digest import Digest, digest_of
+from bitstation.core.blockmap import Cut, encode_blockmap
+from bitstation.core.digest import digest_of
 from bitstation.core.guide import parse_guide
 from bitstation.core.recipe import Codec, Fetch, Fill
-from bitstation.errors import MissingExtra, UpdateCancelled
 from bitstation.publisher.maps import MapCache
 from bitstation.recipes import mapping
-from bitstation.storage.hashing import Stop
-from bitstation.testing.faulty_disk import FaultyDisk, QuickDisk, Stopped
-from bitstation.testing.memory_source import MemorySource, other_bytes, unreachable
-from bitstation.testing.releases import Release, make_release
-from tests.unit.model_files import STRING, Tensor, gguf, key_value, safetensors
-from tests.unit.rebuilding import Published, make, rebuild, silent
-
-MIB = 1 << 20
-
-
-def noise(length: int, seed: int) -> bytes:
-    return random.Random(seed).randbytes(length)
-
-
-def text(length: int, seed: int) -> bytes:
-    """Lines that pack well, as code does."""
-    rng = random.Random(seed)
-    words = [f"word{number}" for number in range(400)]
-    lines = (" ".join(rng.choices(words, k=8)) for _ in range(length // 50 + 1))
-    return "\n".join(lines).encode()[:length]
-
-
-def floats(count: int, seed: int, width: int = 2) -> bytes:
-    """Weights as models have them: bf16 is the upper half of f32."""
-    rng = random.Random(seed)
-    raw = struct.pack(f"<{count}f", *(rng.gauss(0, 0.02) for _ in range(count)))
-    return raw if width == 4 else b"".join(raw[at + 2 : at + 4] for at in range(0, len(raw), 4))
-
-
-def quants(length: int, seed: int) -> Tensor:
-    """A tensor in Q4_K: 144 bytes hold 256 elements."""
-    rows = length // 144
-    return Tensor(f"blk.{seed}.weight", 12, (256, rows), noise(rows * 144, seed))
-
-
-def model(template: str, tensors: list[Tensor]) -> bytes:
-    vocabulary = text(60_000, 5).decode()
-    metadata = [
-        key_value("general.name", STRING, "sample"),
-        key_value("tokenizer.vocabulary", STRING, vocabulary),
-        key_value("tokenizer.chat_template", STRING, template),
-    ]
-    return gguf(tensors, metadata)
-
-
-def edited(data: bytes, at: int, piece: bytes) -> bytes:
-    return data[:at] + piece + data[at + len(piece) // 2 :]
-
-
-OLD_FILES = {
-    "app/main.py": text(20_000, 1),
-    "app/util.py": text(3_000, 2),
-    "bin/libcore.so.2600": text(300_000, 3) + noise(200_000, 3),
-    "data/big.bin": noise(700_000, 4),
-    "empty.txt": b"",
-    "models/zero.bin": bytes(600_000),
-    "models/raw.bin": floats(150_000, 6),
-    "readme.txt": b"short",
-    "weights.gguf": model("hello", [quants(1_200_000, 8), quants(2_500_000, 9)]),
-    "weights.safetensors": safetensors(
-        [
-            ("a", "BF16", [300_000], floats(300_000, 7)),
-            ("b", "F32", [40_000], floats(40_000, 8, 4)),
-            ("c", "F32", [600_000], bytes(2_400_000)),
-        ],
-        {"format": "pt"},
-    ),
-}
-OLD = make_release(OLD_FILES, "1.0.0")
-
-
-@pytest.fixture(scope="module")
-def old(tmp_path_factory: pytest.TempPathFactory) -> Published:
-    return make(OLD, tmp_path_factory.mktemp("old"))
-
-
-def changed(version: str = "1.1.0", **files: bytes | None) -> Release:
-    """The old release with files changed (``__`` for /, ``_`` for .), or taken away by None."""
-    contents: dict[str, bytes] = dict(OLD_FILES)
-    for name, data in files.items():
-        path = name.replace("__", "/").replace("_", ".")
-        contents.pop(path, None)
-        if data is not None:
-            contents[path] = data
-    return make_release(contents, version)
+from bitstation.testing.faulty_disk import QuickDisk
+from bitstation.testing.memory_source import MemorySource
+from bitstation.testing.releases import make_release
+from tests.engine.making import (
+    OLD,
+    OLD_FILES,
+    changed,
+    edited,
+    floats,
+    model,
+    noise,
+    quants,
+    text,
+)
+from tests.unit.model_files import safetensors
+from tests.unit.rebuilding import Published, make, rebuild
 
 
 def test_a_release_from_nothing_is_built_again_from_its_forms(old: Published) -> None:
@@ -331,36 +256,6 @@ def test_any_edit_of_opaque_files_is_built_again(
     assert cost.total < 4_000 + 2 * added + 2 * len(edits) * 2_000 + 2 * 400_000
 
 
-@pytest.mark.parametrize("harm", ["damaged", "cut off", "gone"])
-def test_a_base_that_is_not_what_it_was_gives_no_patch(
-    old: Published, tmp_path: Path, harm: str
-) -> None:
-    path, data = "bin/libcore.so.2600", OLD_FILES["bin/libcore.so.2600"]
-    source = MemorySource(OLD)
-    digest = digest_of(data)
-    if harm == "damaged":
-        source.lie(digest, other_bytes)
-    elif harm == "gone":
-        source.drop(digest)
-    else:
-        source.fail(digest, *[unreachable()] * 9)
-    library = b"new start" + data[9:250_000] + data[251_000:] + b"end"
-    target = make_release({**OLD_FILES, path: library}, "1.1.0")
-    made = make(target, tmp_path, old.known(source))
-    assert made.made.figures.patches == 0
-    cost = rebuild(made, old)
-    assert cost.forms > 0
-
-
-def test_a_release_whose_file_cannot_be_read_is_an_error(old: Published, tmp_path: Path) -> None:
-    target = changed(data__other_bin=noise(300_000, 55))
-    source = MemorySource(target)
-    source.fail(digest_of(noise(300_000, 55)), unreachable())
-    with pytest.raises(type(unreachable())):
-        make(target, tmp_path, old.known(), source=source)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_what_a_base_or_the_cache_maps_is_not_cut_again(
     old: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -376,147 +271,6 @@ def test_what_a_base_or_the_cache_maps_is_not_cut_again(
     source.add(target)
     make(target, work, old.known(), source=source)
     assert source.fetched == [digest_of(b"new")]
-
-
-def test_stopped_half_way_it_leaves_nothing(old: Published, tmp_path: Path) -> None:
-    target = changed(
-        data__a_bin=text(400_000, 61),
-        bin__libcore_so_2600=edited(OLD_FILES["bin/libcore.so.2600"], 8_000, noise(50_000, 3)),
-    )
-    counting = MemorySource(target)
-    make(target, tmp_path, old.known(), source=counting)
-    for number in range(1, len(counting.asked) + 1):
-        stop, source = Stop(), MemorySource(target)
-
-        def set_at(_asked: object, number: int = number, stop: Stop = stop) -> None:
-            if len(source.asked) == number:  # noqa: B023 - called before the next round
-                stop.set()
-
-        source.before_open = set_at
-        try:
-            make(target, tmp_path, old.known(), source=source, stop=stop)
-        except UpdateCancelled:
-            assert list(tmp_path.iterdir()) == []
-        else:
-            assert number > 3
-
-
-def test_a_disk_that_fails_leaves_nothing_but_what_it_cannot_remove(
-    old: Published, tmp_path: Path
-) -> None:
-    target = changed(data__a_bin=text(400_000, 61))
-    from bitstation.errors import StoreError
-    from bitstation.recipes.release import make_release as making
-
-    for number in range(1, 30):
-        disk = FaultyDisk(fail_at=number)
-        try:
-            made = making(
-                target.manifest,
-                target.manifest.encode(),
-                MemorySource(target),
-                [old.known()],
-                work=tmp_path / "work",
-                cache=None,
-                disk=disk,
-                stop=Stop(),
-                progress=silent,
-            )
-        except StoreError:
-            left = list((tmp_path / "work").glob("*"))
-            assert left == [] or disk.calls[-1].startswith("remove")
-        else:
-            assert number > 3
-            break
-        for path in (tmp_path / "work").glob("*"):
-            path.unlink()
-    else:
-        pytest.fail("every number of calls fails")
-    assert all(pack.path.is_file() for pack in made.packs)
-
-
-def test_without_the_extra_it_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "pyfastcdc", None)
-    with pytest.raises(MissingExtra) as caught:
-        make(OLD, tmp_path)
-    assert caught.value.advice() == 'install them with: pip install "bitstation[publish]"'
-    assert list(tmp_path.iterdir()) == []
-    # Models and small files need no chunks.
-    files = {path: data for path, data in OLD_FILES.items() if len(data) < 65_000}
-    rebuild(make(make_release({**files, "w.gguf": OLD_FILES["weights.gguf"]}), tmp_path))
-
-
-MEMORY = """
-import resource, sys
-from pathlib import Path
-from bitstation.codec.guiding import Papers
-from bitstation.core.atlas import parse_atlas
-from bitstation.core.manifest import parse_manifest
-from bitstation.recipes.release import Known, make_release
-from bitstation.storage.durable import Disk
-from bitstation.recipes import mapping
-from bitstation.storage.hashing import Stop
-from bitstation.transport.folder import FolderSource
-
-def made(folder, bases, work):
-    data = (folder / "manifest.json").read_bytes()
-    manifest = parse_manifest(data)
-    source = FolderSource(folder)
-    found = make_release(
-        manifest, data, source, bases,
-        work=work, cache=None, disk=Disk(), stop=Stop(), progress=lambda *_: lambda _: None,
-    )
-    papers = Papers(data, found.atlas_bytes)
-    return found, Known(manifest, papers, parse_atlas(found.atlas_bytes), source)
-
-old, new, work = map(Path, sys.argv[1:])
-_, base = made(old, [], work / "old")
-found, _ = made(new, [base], work / "new")
-status = Path("/proc/self/status").read_text()
-peak = int(status.split("VmHWM:")[1].split()[0])
-print(peak * 1024, found.figures.patches, len(found.guides[-1].data))
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of memory from /proc")
-def test_memory_stays_bounded_for_files_of_any_size(tmp_path: Path) -> None:
-    """A sparse file of 200 MB, and a library of 40 MB whose next version needs a large patch."""
-    library = noise(40 * MIB, 1)
-    for side, data in (("old", library), ("new", b"ahead" + edited(library, 20 * MIB, b"x" * 99))):
-        folder = tmp_path / side
-        folder.mkdir()
-        with (folder / "sparse.bin").open("wb") as file:
-            file.truncate(200_000_000)
-            file.seek(150_000_000)
-            file.write(side.encode())
-        (folder / "lib.so").write_bytes(data)
-        _write_manifest(folder, side)
-    command = [
-        sys.executable,
-        "-c",
-        MEMORY,
-        *(str(tmp_path / each) for each in ("old", "new", "w")),
-    ]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    peak, patches, guide_bytes = map(int, done.stdout.split())
-    assert patches >= 1
-    assert guide_bytes < 6_000
-    assert peak < 300_000_000
-
-
-def _write_manifest(folder: Path, side: str) -> None:
-    from bitstation.core.manifest import Entry, build_manifest
-
-    files = [path for path in folder.iterdir() if path.is_file()]
-    entries = [
-        Entry(path.name, Digest(digest_of(path.read_bytes())), path.stat().st_size)
-        for path in files
-    ]
-    version = {"old": "1.0.0", "new": "1.1.0"}[side]
-    manifest = build_manifest("big", version, entries, created_at="2026-01-01T00:00:00Z", fields={})
-    (folder / "manifest.json").write_bytes(manifest.encode())
 
 
 def test_maps_too_many_for_an_atlas_are_left_out(
@@ -536,42 +290,3 @@ def test_maps_too_many_for_an_atlas_are_left_out(
     rebuild(make(target, tmp_path, made.known()), made)
     monkeypatch.undo()
     rebuild(make(target, tmp_path, made.known()), made)
-
-
-def test_a_damaged_cache_is_no_cache(tmp_path: Path) -> None:
-    cache = MapCache(QuickDisk(), folder=tmp_path)
-    blockmap = BlockMap(Digest("a" * 64), 5, Cut.CONTENT, (5,), b"d" * 32)
-    assert cache.load(blockmap.file_digest) is None
-    cache.save(blockmap)
-    assert cache.load(blockmap.file_digest) == blockmap
-    path = tmp_path / blockmap.file_digest
-    data = path.read_bytes()
-    for harmed in (data[:-1], data[:-1] + b"x", b"", b"x" + data[1:]):
-        path.write_bytes(harmed)
-        assert cache.load(blockmap.file_digest) is None
-    path.rename(tmp_path / ("b" * 64))
-    (tmp_path / ("b" * 64)).write_bytes(data)
-    assert cache.load(Digest("b" * 64)) is None
-
-
-def test_the_cache_is_bounded_and_the_oldest_maps_go(tmp_path: Path) -> None:
-    import os
-
-    cache = MapCache(QuickDisk(), folder=tmp_path, max_bytes=3_000)
-    for number in range(40):
-        digest = Digest(f"{number:064x}")
-        cache.save(BlockMap(digest, 5, Cut.CONTENT, (5,), b"d" * 32))
-        os.utime(tmp_path / digest, (number, number))
-    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 3_000 + 200
-    assert cache.load(Digest(f"{39:064x}"))
-    assert cache.load(Digest(f"{0:064x}")) is None
-
-
-def test_killed_while_it_writes_a_map_the_cache_stays_whole(tmp_path: Path) -> None:
-    blockmap = BlockMap(Digest("a" * 64), 5, Cut.CONTENT, (5,), b"d" * 32)
-    for number in range(1, 5):
-        with pytest.raises(Stopped):
-            MapCache(FaultyDisk(stop_after=number), folder=tmp_path).save(blockmap)
-        found = MapCache(QuickDisk(), folder=tmp_path).load(blockmap.file_digest)
-        assert found in (None, blockmap)
-    assert msgspec.structs.astuple(blockmap)
