@@ -158,7 +158,7 @@ print(peak * 1024, found.figures.patches, len(found.guides[-1].data))
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of memory from /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux: /proc tells the peak of memory")
 def test_memory_stays_bounded_for_files_of_any_size(tmp_path: Path) -> None:
     """A sparse file of 200 MB, and a library of 40 MB whose next version needs a large patch."""
     library = noise(40 * MIB, 1)
