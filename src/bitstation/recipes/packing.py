@@ -34,6 +34,9 @@ from bitstation.storage.hashing import Stop
 
 FRAME_BYTES = 1 << 20
 LEVEL = 9
+TENSOR_LEVEL = 1
+"""What zstd gains on weights is the table of their bytes' frequencies, which no level betters."""
+
 SAMPLE_BYTES = 64 << 10
 LEAST_SAVING_BYTES = 64
 _MOST_PERCENT = 97
@@ -177,7 +180,9 @@ class _File:
                 self._choices[kind.tensor] = choose(data, codecs)
             codecs = (self._choices[kind.tensor],)
         lengths = self._map.lengths[stretch.first : stretch.first + stretch.blocks]
-        self._queue.append((stretch, shared_pool().submit(pack_stretch, data, lengths, codecs)))
+        level = LEVEL if kind.tensor is None else TENSOR_LEVEL
+        task = shared_pool().submit(pack_stretch, data, lengths, codecs, level)
+        self._queue.append((stretch, task))
         if len(self._queue) > _QUEUE:
             self._settle()
 
@@ -214,7 +219,9 @@ class Packed(NamedTuple):
     frame: bytes
 
 
-def pack_stretch(data: bytes, lengths: Sequence[int], codecs: Sequence[Codec]) -> list[Packed]:
+def pack_stretch(
+    data: bytes, lengths: Sequence[int], codecs: Sequence[Codec], level: int = LEVEL
+) -> list[Packed]:
     """Frames of neighbouring blocks; blocks that do better as they are have none.
 
     Text and code gain by one frame for all. Planes gain nothing, so each block has its own: then an
@@ -223,7 +230,7 @@ def pack_stretch(data: bytes, lengths: Sequence[int], codecs: Sequence[Codec]) -
     # A sample that does not pack says little of a file of several parts: zstd is quick to give up.
     codec = codecs[0] if len(codecs) == 1 else choose(data, codecs) or Codec.ZSTD
     if codec is Codec.ZSTD:
-        return _paying(Packed(0, len(lengths), codec, compress(data, LEVEL)), len(data))
+        return _paying(Packed(0, len(lengths), codec, compress(data, level)), len(data))
     found: list[Packed] = []
     at = 0
     for number, length in enumerate(lengths):
