@@ -10,13 +10,19 @@ import msgspec
 
 from bitstation.core.blockmap import BlockMap
 from bitstation.core.digest import Digest
+from bitstation.core.manifest import Manifest
 from bitstation.recipes.packs import MadePack
 from bitstation.storage.durable import Disk
 from bitstation.storage.hashing import OnBytes, Stop
 
 Progress = Callable[[str, str, int], OnBytes]
-"""Called as ``map``, ``pack`` or ``patch`` begins, with the version it is about and the bytes there
-are; the answer takes each count of bytes done."""
+"""Called as ``map``, ``compress`` or ``patch`` begins, with the release it is about (of a patch:
+the base) and the bytes there are; the answer takes each count of bytes done."""
+
+
+def named(manifest: Manifest) -> str:
+    """A release as people are told of it."""
+    return f"{manifest.tool_id} {manifest.tool_version}"
 
 
 class Maps(Protocol):

@@ -11,7 +11,7 @@ from bitstation.core.digest import Digest
 from bitstation.core.manifest import Entry, Manifest
 from bitstation.recipes.cutting import map_file
 from bitstation.recipes.known import Known, distinct, is_mapped
-from bitstation.recipes.made import Making
+from bitstation.recipes.made import Making, named
 from bitstation.recipes.reading import BlobReader
 from bitstation.transport.source import Source
 
@@ -31,7 +31,7 @@ def map_files(
     entries = [entry for entry in distinct(target.entries) if is_mapped(entry.size)]
     maps = {entry.sha256: _known(entry, making, bases) for entry in entries}
     unmapped = [entry for entry in entries if maps[entry.sha256] is None]
-    told = making.progress("map", target.tool_version, sum(entry.size for entry in unmapped))
+    told = making.progress("map", named(target), sum(entry.size for entry in unmapped))
     for entry in unmapped:
         with closing(BlobReader(blobs, entry.sha256, entry.size)) as reader:
             found = map_file(entry, reader, making.stop, told)

@@ -8,8 +8,8 @@ from bitstation.core.digest import Digest
 from bitstation.transport.source import RangeReader, Source
 
 # Members of a package are often deflated: a new span means that all before it is unpacked again.
-# To read on from where a span stands costs what lies between, and never more than that.
-_NEAR_BYTES = 64 << 20
+# To read on from where a span stands costs what lies between.
+_NEAR_BYTES = 16 << 20
 _SKIP_BYTES = 1 << 20
 
 

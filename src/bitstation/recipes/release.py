@@ -24,7 +24,7 @@ from bitstation.recipes.cutting import layout_of
 from bitstation.recipes.guides import Way, fold_guides
 from bitstation.recipes.kinds import kinds_of
 from bitstation.recipes.known import Forms, Known, distinct, is_unmapped
-from bitstation.recipes.made import Figures, Made, MadeGuide, Making, Maps, Progress
+from bitstation.recipes.made import Figures, Made, MadeGuide, Making, Maps, Progress, named
 from bitstation.recipes.mapping import map_files
 from bitstation.recipes.packing import Packer
 from bitstation.recipes.packs import MadePack, PackWriter, settled
@@ -96,7 +96,8 @@ class _Run:
             forms.add_release(base)
         pack = self._open_pack()
         packer = Packer(forms, pack, self._making.stop)
-        told = self._making.progress("pack", self._target.tool_version, self._target.total_bytes)
+        total = sum(entry.size for entry in distinct(self._target.entries))
+        told = self._making.progress("compress", named(self._target), total)
         files = []
         for entry in distinct(self._target.entries):
             blockmap = maps.get(entry.sha256) or whole_map(entry.sha256, entry.size)
@@ -119,7 +120,7 @@ class _Run:
         pack = self._open_pack()
         patcher = Patcher(pack, self._making.stop)
         total = sum(file.entry.size for file in files)
-        told = self._making.progress("patch", base.manifest.tool_version, total)
+        told = self._making.progress("patch", named(base.manifest), total)
         for file in files:
             patch_file(file, self._blobs, pairs, patcher)
             told(file.entry.size)

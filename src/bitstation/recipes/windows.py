@@ -57,11 +57,16 @@ def fits(base_bytes: int, output_bytes: int) -> bool:
     )
 
 
+def _is_worth(base_bytes: int, output_bytes: int) -> bool:
+    """Say whether a worker should read that much of a base for so much of a file."""
+    return fits(base_bytes, output_bytes) and base_bytes <= 4 * output_bytes + _MARGIN_BYTES
+
+
 def plan_spans(target: BlockMap, new: Sequence[int], base: BlockMap) -> Iterator[Span]:
     """Spans that hold all ``new`` blocks (ascending numbers) of an opaque file."""
     new_bytes = sum(target.lengths[number] for number in new)
     is_new = new_bytes * _WHOLE_SHARE > target.size_bytes
-    if is_new and fits(base.size_bytes, target.size_bytes):
+    if is_new and _is_worth(base.size_bytes, target.size_bytes):
         yield Span(0, len(target), 0, len(base))
         return
     windows = _Windows(Offsets(target), Offsets(base))
@@ -161,8 +166,7 @@ class _Windows:
 
     def _is_near(self, between: tuple[int, int], output_bytes: int) -> bool:
         """Say whether neighbours are no farther apart in the base than may be of use."""
-        window = self._base.length(*between)
-        return fits(window, output_bytes) and window <= 4 * output_bytes + _MARGIN_BYTES
+        return _is_worth(self._base.length(*between), output_bytes)
 
     def _between(self, before: int | None, after: int | None) -> tuple[int, int] | None:
         """Base blocks from the one neighbour to the other, both included: they give context."""
