@@ -13,9 +13,10 @@ from bitstation.codec.chunking import MAX_BYTES
 from bitstation.core.blockmap import BlockMap, Cut
 from bitstation.core.digest import Digest, digest_of
 from bitstation.core.recipe import Codec, Fetch, Fill, Segment
+from bitstation.recipes.frames import FRAME_BYTES, Blocks, choose, pack_blocks
 from bitstation.recipes.kinds import OPAQUE, RAW, Kind, filling
 from bitstation.recipes.known import Forms
-from bitstation.recipes.packing import FRAME_BYTES, Packer, choose, pack_stretch
+from bitstation.recipes.packing import Packer
 from bitstation.recipes.packs import PENDING, PackWriter, settled
 from bitstation.recipes.reading import BlobReader
 from bitstation.storage.hashing import Stop
@@ -108,10 +109,20 @@ def test_noise_has_no_form_and_makes_no_pack(press: Press, tmp_path: Path) -> No
 
 
 def test_what_saves_little_is_left_as_it_is() -> None:
-    block = noise(98_000) + bytes(2_000)
-    assert pack_stretch(block, [len(block)], OPAQUE.codecs) == []
-    assert pack_stretch(b"a" * 80, [80], OPAQUE.codecs) == []
-    assert pack_stretch(b"a" * 200, [200], OPAQUE.codecs) != []
+    assert pack_blocks(alone(noise(98_000) + bytes(2_000)), OPAQUE.codecs) == []
+    assert pack_blocks(alone(b"a" * 80), OPAQUE.codecs) == []
+    assert pack_blocks(alone(b"a" * 200), OPAQUE.codecs) != []
+
+
+def test_blocks_that_are_not_what_the_map_says_have_no_form() -> None:
+    for data in (text(5_000), weights(90_000)):
+        other = data[:-1] + b"x"
+        assert pack_blocks(alone(data), OPAQUE.codecs)
+        assert pack_blocks(alone(data)._replace(data=other), OPAQUE.codecs) == []
+
+
+def alone(data: bytes) -> Blocks:
+    return Blocks(data, [len(data)], [bytes.fromhex(digest_of(data))])
 
 
 def test_fillings_are_named_and_not_read(press: Press) -> None:

@@ -1,18 +1,4 @@
-"""Blocks packed for whoever has none of them: fillings named, the rest in frames that pay.
-
-Frames of opaque files, measured on the files beyond 64 KiB of three wheels (287 MB) and of a tool
-without its models (42 MB), in MB, and seconds on two cores for the wheels:
-
-| level | 256 KiB | 1 MiB | 4 MiB | seconds at 1 MiB |
-|---|---|---|---|---|
-| 3 | 94.8, 12.7 | 92.6, 12.0 | 91.1, 11.5 | 0.7 |
-| 6 | 91.5, 12.1 | 87.4, 11.3 | 85.3, 10.6 | 1.6 |
-| 9 | 88.5, 11.8 | 86.4, 11.1 | 83.5, 10.3 | 2.1 |
-| 12 | 88.1, 11.8 | 85.9, 11.1 | 82.8, 10.2 | 3.3 |
-| 19 | | 77.9, 10.1 | | 32 |
-
-1 MiB, for a worker that lacks one block of a frame fetches all of it; level 9.
-"""
+"""Blocks packed for whoever has none of them: fillings named, the rest in frames that pay."""
 
 from __future__ import annotations
 
@@ -21,25 +7,24 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import NamedTuple
 
-from bitstation.codec.blocks import pack_block
-from bitstation.codec.zstd import compress
 from bitstation.core.blockmap import BlockMap
 from bitstation.core.recipe import MAX_OUTPUT_BYTES, Codec, Fetch, Fill, Segment
 from bitstation.host import shared_pool
+from bitstation.recipes.frames import (
+    FRAME_BYTES,
+    LEVEL,
+    TENSOR_LEVEL,
+    Blocks,
+    Packed,
+    choose,
+    pack_blocks,
+)
 from bitstation.recipes.kinds import Kind, filling
 from bitstation.recipes.known import Forms
 from bitstation.recipes.packs import PENDING, PackWriter
 from bitstation.recipes.reading import BlobReader
 from bitstation.storage.hashing import Stop
 
-FRAME_BYTES = 1 << 20
-LEVEL = 9
-TENSOR_LEVEL = 1
-"""What zstd gains on weights is the table of their bytes' frequencies, which no level betters."""
-
-SAMPLE_BYTES = 64 << 10
-LEAST_SAVING_BYTES = 64
-_MOST_PERCENT = 97
 _QUEUE = 8
 
 
@@ -179,9 +164,11 @@ class _File:
             if kind.tensor not in self._choices:
                 self._choices[kind.tensor] = choose(data, codecs)
             codecs = (self._choices[kind.tensor],)
-        lengths = self._map.lengths[stretch.first : stretch.first + stretch.blocks]
+        numbers = range(stretch.first, stretch.first + stretch.blocks)
+        lengths = [self._map.lengths[number] for number in numbers]
+        blocks = Blocks(data, lengths, [self._map.digest(number) for number in numbers])
         level = LEVEL if kind.tensor is None else TENSOR_LEVEL
-        task = shared_pool().submit(pack_stretch, data, lengths, codecs, level)
+        task = shared_pool().submit(pack_blocks, blocks, codecs, level)
         self._queue.append((stretch, task))
         if len(self._queue) > _QUEUE:
             self._settle()
@@ -199,49 +186,3 @@ class _File:
         while self._queue:
             self._settle()
         self._under_way.clear()
-
-
-def choose(data: bytes, codecs: Sequence[Codec]) -> Codec:
-    """The codec that packs a sample from the middle best; RAW where none pays."""
-    start = max(0, (len(data) - SAMPLE_BYTES) // 2)
-    sample = data[start : start + SAMPLE_BYTES]
-    sizes = {codec: len(pack_block(sample, codec)) for codec in codecs}
-    best = min(sizes, key=lambda codec: (sizes[codec], codec))
-    return best if sizes[best] * 100 <= len(sample) * _MOST_PERCENT else Codec.RAW
-
-
-class Packed(NamedTuple):
-    """The frame of some blocks of a stretch, counted from its first."""
-
-    first: int
-    blocks: int
-    codec: Codec
-    frame: bytes
-
-
-def pack_stretch(
-    data: bytes, lengths: Sequence[int], codecs: Sequence[Codec], level: int = LEVEL
-) -> list[Packed]:
-    """Frames of neighbouring blocks; blocks that do better as they are have none.
-
-    Text and code gain by one frame for all. Planes gain nothing, so each block has its own: then an
-    edit never makes a worker fetch what it has.
-    """
-    # A sample that does not pack says little of a file of several parts: zstd is quick to give up.
-    codec = codecs[0] if len(codecs) == 1 else choose(data, codecs) or Codec.ZSTD
-    if codec is Codec.ZSTD:
-        return _paying(Packed(0, len(lengths), codec, compress(data, level)), len(data))
-    found: list[Packed] = []
-    at = 0
-    for number, length in enumerate(lengths):
-        block = data[at : at + length]
-        at += length
-        if codec is not Codec.RAW:
-            found += _paying(Packed(number, 1, codec, pack_block(block, codec)), length)
-    return found
-
-
-def _paying(packed: Packed, size_bytes: int) -> list[Packed]:
-    saved = size_bytes - len(packed.frame)
-    pays = len(packed.frame) * 100 <= size_bytes * _MOST_PERCENT
-    return [packed] if pays and saved >= LEAST_SAVING_BYTES else []
