@@ -290,3 +290,40 @@ def test_maps_too_many_for_an_atlas_are_left_out(
     rebuild(make(target, tmp_path, made.known()), made)
     monkeypatch.undo()
     rebuild(make(target, tmp_path, made.known()), made)
+
+
+@settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    template=st.text(max_size=9_000),
+    order=st.permutations(range(4)),
+    flips=st.lists(st.integers(0, 1_199_999), max_size=40),
+    grown=st.integers(1, 300_000),
+)
+def test_any_edit_of_models_is_built_again(
+    old: Published, tmp_path: Path, template: str, order: list[int], flips: list[int], grown: int
+) -> None:
+    first = quants(1_200_000, 8)
+    weights = bytearray(first.data)
+    for at in flips:
+        weights[at % len(weights)] ^= 1
+    tensors = [
+        first._replace(data=bytes(weights)),
+        quants(2_500_000, 9),
+        Tensor("added", 30, (40_000,), floats(40_000, 3)),
+        Tensor("bytes", 24, (grown,), noise(grown, 4)),
+    ]
+    named = [
+        ("a", "BF16", [300_000], floats(300_000, 7)),
+        ("renamed", "F32", [40_000], floats(40_000, 8, 4)),
+        ("c", "F32", [600_000 + grown], bytes(2_400_000 + 4 * grown)),
+        ("d", "U8", [len(weights)], bytes(weights)),
+    ]
+    target = changed(
+        weights_gguf=model(template, [tensors[number] for number in order]),
+        weights_safetensors=safetensors([named[number] for number in order], {"t": template}),
+    )
+    cost = rebuild(make(target, tmp_path, old.known()), old)
+    # What is new, whole blocks of quantised weights at the worst, and the text twice.
+    assert cost.total < 2_000_000 + 90_000 + grown + 8 * len(template) + 5_000

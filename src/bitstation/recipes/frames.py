@@ -88,10 +88,7 @@ def pack_blocks(blocks: Blocks, codecs: Sequence[Codec], level: int = LEVEL) -> 
 
 def _pays(frame: bytes, codec: Codec, blocks: Blocks) -> bool:
     size_bytes = len(blocks.data)
-    if (
-        len(frame) * 100 > size_bytes * _MOST_PERCENT
-        or size_bytes - len(frame) < LEAST_SAVING_BYTES
-    ):
+    if len(frame) > min(size_bytes - LEAST_SAVING_BYTES, size_bytes * _MOST_PERCENT // 100):
         return False
     try:
         content = bytes(unpack_block(frame, codec, size_bytes))
