@@ -29,7 +29,7 @@ from tests.engine.making import (
     quants,
     text,
 )
-from tests.unit.model_files import safetensors
+from tests.unit.model_files import Tensor, safetensors
 from tests.unit.rebuilding import Published, make, rebuild
 
 
