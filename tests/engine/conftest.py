@@ -18,7 +18,9 @@ from bitstation.testing.releases import TOOL_ID
 from bitstation.worker import intake
 from bitstation.worker.adopt import Adopting, Adoption
 from bitstation.worker.search import search
+from tests.engine.making import OLD
 from tests.unit.model_files import Tensor, gguf
+from tests.unit.rebuilding import Published, make
 
 MakeUpdater = Callable[..., DeltaUpdater]
 Adopt = Callable[..., Adoption]
@@ -115,3 +117,9 @@ def mine(tmp_path: Path) -> Path:
     path.parent.mkdir()
     path.write_bytes(MODEL)
     return path
+
+
+@pytest.fixture(scope="session")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """The release of making.py, made small."""
+    return make(OLD, tmp_path_factory.mktemp("old"))

@@ -64,6 +64,9 @@ def progress_of(ctx: Context) -> Progress:
     _ = ctx.gettext
     titles = {
         "hash": _("Hashing {}"),
+        "map": _("Cutting {} into blocks"),
+        "compress": _("Compressing {}"),
+        "patch": _("Comparing with {}"),
         "pack": _("Packing {}"),
         "prove": _("Proving {}"),
         "fetch": _("Fetching {}"),
