@@ -30,6 +30,7 @@ class PackageSource(Source):
     """Release inside a ZIP. Stored members are read in place, deflated ones unpacked as read."""
 
     concurrency = 2
+    is_local = True
 
     def __init__(self, path: Path) -> None:
         """Open and check the package at ``path``: a ZIP, or any one of its parts.
@@ -40,7 +41,7 @@ class PackageSource(Source):
         """
         self.name = str(path)
         try:
-            self._parts = _sized_parts(host.native_path(Path(path).absolute()), self.name)
+            self._parts = sized_parts(host.native_path(Path(path).absolute()), self.name)
             reader = PartsReader(self._parts)
             try:
                 members = read_members(reader)
@@ -84,7 +85,7 @@ class PackageSource(Source):
         return bytes(data[:done])
 
 
-def _sized_parts(path: Path, name: str) -> list[tuple[Path, int]]:
+def sized_parts(path: Path, name: str) -> list[tuple[Path, int]]:
     """Files of a package with their sizes.
 
     Raises NotFound, PackageInvalid when a part is missing or has another length than it should.
