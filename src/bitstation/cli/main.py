@@ -12,7 +12,7 @@ COMMANDS = {
     "models": ("models", "bring the models that models.lock.json names"),
     "pack": ("pack", "make packages and the catalog"),
     "diff": ("diff", "show what a worker on A would download for B"),
-    "publish": ("publish", "upload packed releases to an HQ, only what it lacks"),
+    "publish": ("publish", "bring releases to an HQ or a folder, only what it lacks"),
     "hq": ("hq", "serve an HQ, import into it, require a release"),
     "list": ("list", "show what an HQ offers"),
     "update": ("update", "install or update tools"),

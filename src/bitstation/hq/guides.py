@@ -32,16 +32,19 @@ class Guides:
         with self._database.read() as connection:
             return _guides_of(connection, release)
 
-    def prove(self, named: GuidesNamed, target: Digest) -> None:
+    def prove(self, named: GuidesNamed, target: Digest, manifest_blob: Digest) -> None:
         """Refuse guides that lead elsewhere than they say. Raises ManifestError.
+
+        The manifest in them must be the published one, byte for byte: later guides patch it.
 
         All named blobs are in the store. Cost: each guide is read; nothing of it is unpacked.
         """
         for ref in named.guides:
             with self._blobs.open_read(ref.sha256) as file:
                 guide = parse_guide(file.read(MAX_GUIDE_BYTES + 1), what=f"guide {ref.sha256}")
-            if (guide.base, guide.target) != (ref.base, target):
-                fault = f"it leads from {guide.base} to {guide.target}, not as it was announced"
+            found = (guide.base, guide.target, guide.manifest.digest)
+            if found != (ref.base, target, manifest_blob):
+                fault = "base, target or manifest of it are not those of what was announced"
                 raise ManifestError.of(f"guide {ref.sha256}", [fault])
 
     def add(self, connection: Connection, release: Release, named: GuidesNamed) -> None:

@@ -131,7 +131,7 @@ class PublishSessions:
             raise ReleaseIncomplete(
                 tool_id=session.tool_id, version=session.version, count=len(lacking)
             )
-        self._guides.prove(named, session.manifest_hash)
+        self._guides.prove(named, session.manifest_hash, session.manifest_blob)
         with self._database.write() as connection:
             manifest_blob = BlobRef(session.manifest_blob, len(manifest_bytes))
             release = self._releases.add(connection, manifest, manifest_blob)

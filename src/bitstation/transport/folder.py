@@ -21,9 +21,12 @@ class FolderSource(Source):
     concurrency = 2
     is_local = True
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, manifest_bytes: bytes | None = None) -> None:
+        """``manifest_bytes``: manifest to go by, in place of the one in the folder."""
         self._folder = native_path(Path(folder).absolute())
         self.name = str(folder)
+        if manifest_bytes is not None:
+            self._manifest_bytes = manifest_bytes
 
     @cached_property
     def _manifest_bytes(self) -> bytes:
@@ -49,10 +52,14 @@ class FolderSource(Source):
         manifest = self._manifest
         return Offer(manifest.tool_id, manifest.tool_version, self._manifest_bytes)
 
+    def file_of(self, digest: Digest) -> Path | None:
+        """File that should have this content; None where there is none."""
+        # Not what would wait for a writer, as a pipe does.
+        files = (self._folder / path for path in self._paths.get(digest, []))
+        return next((file for file in files if file.is_file()), None)
+
     def _open(self, digest: Digest, offset: int, length: int | None) -> RangeReader:
-        for path in self._paths.get(digest, []):
-            file = self._folder / path
-            # Not what would wait for a writer, as a pipe does.
-            if file.is_file():
-                return LocalFile(file, offset, f"{self.name}: {path}")
-        raise NotFound(source=self.name, what=f"a file with SHA-256 {digest}")
+        file = self.file_of(digest)
+        if file is None:
+            raise NotFound(source=self.name, what=f"a file with SHA-256 {digest}")
+        return LocalFile(file, offset, f"{self.name}: {file.relative_to(self._folder)}")

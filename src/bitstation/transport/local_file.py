@@ -1,4 +1,4 @@
-"""A file of this machine, or of a share, as an open span."""
+"""A file of this machine or of a share, and bytes in memory, as open spans."""
 
 from __future__ import annotations
 
@@ -32,3 +32,21 @@ class LocalFile:
 
     def _ours(self, error: OSError) -> SourceError:
         return SourceError(source=self._name, detail=error.strerror or str(error))
+
+
+class BytesReader:
+    """Bytes in memory from an offset on."""
+
+    def __init__(self, data: bytes, offset: int) -> None:
+        self._left = memoryview(data)[offset:]
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill some of ``buffer``; 0 at the end."""
+        count = min(len(buffer), len(self._left))
+        buffer[:count] = self._left[:count]
+        self._left = self._left[count:]
+        return count
+
+    def close(self) -> None:
+        """Let go of the bytes."""
+        self._left = memoryview(b"")

@@ -1,0 +1,1 @@
+"""Making of guides and packs: how to reach a release with few bytes."""
