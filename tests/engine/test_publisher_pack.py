@@ -59,6 +59,7 @@ def test_what_a_publication_holds(tool: Path, out: Path) -> None:
         "catalog.json",
         "checksums.sha256",
         "frontend_sample_1.0.0.zip",
+        "tool_sample_1.0.0.guide",
         "tool_sample_1.0.0.manifest.json",
         ZIP,
     ]
