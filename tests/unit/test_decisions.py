@@ -20,7 +20,8 @@ from bitstation.core.lifecycle import (
     decide_state,
 )
 from bitstation.core.manifest import Manifest
-from bitstation.core.plan import Op, parse_plan, plan_update
+from bitstation.core.plan import How, parse_plan
+from bitstation.core.planning import Ground, plan_update
 from bitstation.core.retention import decide_retired
 from bitstation.errors import StoreCorrupt
 from bitstation.testing.releases import make_release
@@ -62,7 +63,8 @@ def test_every_row_of_the_target_is_in_one_class_of_the_diff(
 def test_a_plan_fetches_each_lacking_content_once(new: dict[str, bytes], held: set[bytes]) -> None:
     target = manifest(new)
 
-    plan = plan_update(None, target, {digest_of(data) for data in held}, shared_from_bytes=2)
+    ground = Ground(frozenset(map(digest_of, held)), shared_from_bytes=2)
+    plan = plan_update(None, target, ground)
 
     lacking = {data for data in new.values() if data and data not in held}
     downloads = [entry for entry in plan.entries if entry.is_download]
@@ -72,25 +74,15 @@ def test_a_plan_fetches_each_lacking_content_once(new: dict[str, bytes], held: s
     assert plan.download_bytes + plan.reuse_bytes == plan.total_bytes == target.total_bytes
     assert plan.download_bytes <= plan.write_bytes <= plan.total_bytes
     for entry in plan.entries:
-        assert sum(segment.length for segment in entry.segments) == entry.size_bytes
-        assert {segment.op for segment in entry.segments} <= {Op.COPY, Op.FETCH}
+        assert entry.how is (How.FETCH if entry.is_download else How.COPY)
     assert parse_plan(plan.encode(), "plan.json") == plan
 
 
 def test_what_is_shared_takes_no_space_and_small_files_do() -> None:
     target = manifest({"big": b"x" * 100, "small": b"y", "new": b"z" * 7})
-    held = {digest_of(b"x" * 100), digest_of(b"y")}
-    assert plan_update(None, target, held, shared_from_bytes=10).write_bytes == 8
-    assert plan_update(None, target, held, shared_from_bytes=None).write_bytes == 108
-
-
-def test_a_payload_names_what_is_copied() -> None:
-    target = manifest({"a": b"1"})
-    (segment,) = (
-        plan_update(None, target, {digest_of(b"1")}, shared_from_bytes=None).entries[0].segments
-    )
-    assert segment.payload == bytes.fromhex(digest_of(b"1")) + bytes(8)
-    assert (segment.offset, segment.length, segment.op) == (0, 1, Op.COPY)
+    held = frozenset({digest_of(b"x" * 100), digest_of(b"y")})
+    assert plan_update(None, target, Ground(held, shared_from_bytes=10)).write_bytes == 8
+    assert plan_update(None, target, Ground(held)).write_bytes == 108
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"plan_version": 1}', b"\xff"])
@@ -100,9 +92,9 @@ def test_a_damaged_plan_is_told(data: bytes) -> None:
 
 
 def test_a_plan_of_another_version_is_not_guessed_at() -> None:
-    data = plan_update(None, manifest({"a": b"1"}), (), shared_from_bytes=None).encode()
-    with pytest.raises(StoreCorrupt, match="version 2"):
-        parse_plan(data.replace(b'"plan_version":1', b'"plan_version":2'), "plan.json")
+    data = plan_update(None, manifest({"a": b"1"}), Ground()).encode()
+    with pytest.raises(StoreCorrupt, match="version 3"):
+        parse_plan(data.replace(b'"plan_version":2', b'"plan_version":3'), "plan.json")
 
 
 def test_deleted_paths_keep_the_order_of_the_base() -> None:

@@ -13,9 +13,11 @@ from bitstation.core.lifecycle import Step
 from bitstation.storage.durable import Disk
 from bitstation.storage.journal import (
     Begin,
+    BlockPart,
+    BlocksDone,
+    EntryDone,
     Journal,
     JournalFacts,
-    SegmentDone,
     StepBegun,
     read_journal,
 )
@@ -31,9 +33,9 @@ def path(tmp_path: Path) -> Path:
 
 def written(path: Path, disk: Disk | None = None) -> bytes:
     journal = Journal(path, disk or QuickDisk())
-    journal.begin(BEGIN, [SegmentDone(7, 0)])
+    journal.begin(BEGIN, [EntryDone(7)])
     for number in range(3):
-        journal.append(SegmentDone(number, 1))
+        journal.append(EntryDone(number))
     journal.append(StepBegun(Step.ACTIVATING), durable=True)
     journal.close()
     return path.read_bytes()
@@ -41,9 +43,7 @@ def written(path: Path, disk: Disk | None = None) -> bytes:
 
 def test_what_is_written_is_read_back(path: Path) -> None:
     written(path, Disk())
-    assert read_journal(path) == JournalFacts(
-        BEGIN, Step.ACTIVATING, {(7, 0), (0, 1), (1, 1), (2, 1)}
-    )
+    assert read_journal(path) == JournalFacts(BEGIN, Step.ACTIVATING, {7, 0, 1, 2})
 
 
 def test_no_journal_and_an_empty_one_say_nothing(path: Path) -> None:
@@ -96,11 +96,11 @@ def test_a_new_journal_forgets_the_earlier_one(path: Path) -> None:
     journal = Journal(path, QuickDisk())
     written(path)
     journal.begin(Begin("other", "2.0.0", "1" * 64, None), step=Step.IN_PLACE)
-    journal.append(SegmentDone(1, 1))
+    journal.append(EntryDone(1))
     journal.close()
     facts = read_journal(path)
     assert (facts.begin and facts.begin.run_id, facts.step) == ("other", Step.IN_PLACE)
-    assert facts.done == {(1, 1)}
+    assert facts.done == {1}
     journal.drop()
     assert not path.exists()
 
@@ -111,7 +111,7 @@ def test_records_from_many_threads_are_all_whole(path: Path) -> None:
 
     def write(first: int) -> None:
         for number in range(first, first + 200):
-            journal.append(SegmentDone(number, 0))
+            journal.append(EntryDone(number))
 
     threads = [threading.Thread(target=write, args=(n * 200,)) for n in range(4)]
     for thread in threads:
@@ -119,4 +119,20 @@ def test_records_from_many_threads_are_all_whole(path: Path) -> None:
     for thread in threads:
         thread.join()
     journal.close()
-    assert read_journal(path).done == {(number, 0) for number in range(800)}
+    assert read_journal(path).done == set(range(800))
+
+
+def test_blocks_and_parts_of_them_are_remembered_and_written_anew(path: Path) -> None:
+    journal = Journal(path, QuickDisk())
+    journal.begin(BEGIN)
+    for record in (BlocksDone(3, 0, 2), BlocksDone(3, 7, 1), BlockPart(3, 9, 10), EntryDone(1)):
+        journal.append(record)
+    journal.append(BlockPart(3, 9, 20))
+    journal.close()
+    facts = read_journal(path)
+    assert (facts.done, facts.blocks, facts.parts) == ({1}, {3: {0, 1, 7}}, {3: {9: 20}})
+
+    journal.begin(BEGIN, facts.records())
+
+    again = read_journal(path)
+    assert (again.done, again.blocks, again.parts) == (facts.done, facts.blocks, facts.parts)

@@ -86,13 +86,15 @@ class BodyReceived(Event, frozen=True, kw_only=True):
 class EntryPlaced(Event, frozen=True, kw_only=True):
     """A file of the release is complete in staging.
 
-    ``how`` is fetched, copied, linked, cloned, or kept (an interrupted run left it complete).
-    ``source`` is named only when bytes of it came from there.
+    ``how`` is fetched, built (of local and fetched parts), copied, linked, cloned, or kept (an
+    interrupted run left it complete). ``source`` is named only when bytes of it came from there;
+    ``reused_bytes`` did not.
     """
 
     path: str
     size_bytes: int
     how: str
+    reused_bytes: int = 0
 
 
 class EntryVerified(Event, frozen=True, kw_only=True):

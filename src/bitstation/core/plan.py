@@ -1,60 +1,76 @@
 """The whole ordered work of one update, as one serialisable value.
 
-``--dry-run`` prints it, resume reloads it, execution consumes it. Later operations fit in without
-a change of the container: an executor that does not know an operation fetches that segment.
+``--dry-run`` prints it, resume reloads it, execution consumes it. Whole files are copied or
+fetched; a file that is partly here is built from segments, each a run of blocks of its map and the
+step that gives them.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection
+from collections.abc import Iterator
 
 import msgspec
 
-from bitstation.core.diff import deleted_paths
-from bitstation.core.digest import EMPTY, Digest
-from bitstation.core.manifest import Manifest
-from bitstation.errors import StoreCorrupt
+from bitstation.core.blockmap import BlockMap, parse_blockmap, whole_map
+from bitstation.core.digest import Digest
+from bitstation.core.recipe import Fetch, Patch, Segment
+from bitstation.errors import ManifestError, StoreCorrupt
 
-PLAN_VERSION = 1
-
-
-class Op(enum.IntEnum):
-    """Operation ids of segments; ids are never given a second meaning."""
-
-    COPY = 1
-    """From a local blob. Payload: its digest (32 bytes) and an offset (8 bytes, big-endian)."""
-    FETCH = 2
-    """From a source, by digest. No payload."""
+PLAN_VERSION = 2
 
 
-class Segment(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A span of one output file (bytes) and how it is obtained."""
+class How(enum.StrEnum):
+    """How a file comes into being."""
 
-    offset: int
-    length: int
-    digest: Digest
-    op: int
-    payload: bytes = b""
+    COPY = "copy"
+    """Whole, from a local file of that content."""
+    FETCH = "fetch"
+    """Whole, from a source."""
+    BUILD = "build"
+    """From segments."""
 
 
 class PlanEntry(msgspec.Struct, frozen=True):
-    """One file of the target and its segments; an empty file has none."""
+    """One file of the target. ``segments`` and ``map`` (encoded) are those of a BUILD.
+
+    ``fetch_bytes`` are the bytes that come from a source for it, inline ones included.
+    """
 
     path: str
     sha256: Digest
     size_bytes: int
     executable: bool
-    segments: tuple[Segment, ...]
+    how: How
+    fetch_bytes: int = 0
+    segments: tuple[Segment, ...] = ()
+    map: bytes = b""
 
     @property
     def is_download(self) -> bool:
         """Say whether any byte of it must come from a source."""
-        return any(segment.op != Op.COPY for segment in self.segments)
+        return self.fetch_bytes > 0
+
+    @property
+    def blockmap(self) -> BlockMap:
+        """Its map; of a file that is one block, made up here. Raises ManifestError."""
+        if not self.map:
+            return whole_map(self.sha256, self.size_bytes)
+        found = parse_blockmap(self.map, what=f"the map of {self.path}")
+        if (found.file_digest, found.size_bytes) != (self.sha256, self.size_bytes):
+            raise ManifestError.of(f"the map of {self.path}", ["it is of another file"])
+        return found
+
+    def fetched(self) -> Iterator[Segment]:
+        """Segments that need bytes from a source."""
+        return (each for each in self.segments if isinstance(each.step, Fetch | Patch))
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What an update will do. Byte counts are of file content, before any compression."""
+    """What an update will do.
+
+    ``download_bytes`` are bytes on the wire, ``reuse_bytes`` the rest of the release's content.
+    """
 
     tool_id: str
     from_version: str | None
@@ -69,10 +85,12 @@ class Plan(msgspec.Struct, frozen=True):
     total_bytes: int
     write_bytes: int
     """Bytes that will newly take space: downloads, and copies where nothing can be shared."""
+    inline: bytes = b""
+    """Payloads of steps whose blob is INLINE."""
     plan_version: int = PLAN_VERSION
 
     def encode(self) -> bytes:
-        """JSON form; payloads are base64."""
+        """JSON form; bytes are base64."""
         return msgspec.json.encode(self)
 
 
@@ -80,56 +98,22 @@ def parse_plan(data: bytes, path: str) -> Plan:
     """Plan from its JSON form. Raises StoreCorrupt."""
     try:
         plan = msgspec.json.decode(data, type=Plan)
-    except msgspec.MsgspecError as error:
+        if plan.plan_version != PLAN_VERSION:
+            raise StoreCorrupt(path=path, detail=f"plan version {plan.plan_version} is not known")
+        for entry in plan.entries:
+            _check(entry)
+    except (msgspec.MsgspecError, ManifestError) as error:
         raise StoreCorrupt(path=path, detail=str(error)) from error
-    if plan.plan_version != PLAN_VERSION:
-        raise StoreCorrupt(path=path, detail=f"plan version {plan.plan_version} is not known")
     return plan
 
 
-def plan_update(
-    base: Manifest | None,
-    target: Manifest,
-    held: Collection[Digest],
-    *,
-    shared_from_bytes: int | None,
-) -> Plan:
-    """Cheapest plan from what this machine holds (proved digests) to the target.
-
-    Each content is fetched once; a second entry with the same content copies the first.
-    ``shared_from_bytes``: smallest size that a local copy shares on this volume instead of
-    writing it again; None where the volume can share nothing.
-    """
-    here = {*held, EMPTY}
-    entries, write_bytes, download_bytes = [], 0, 0
-    for row in target.entries:
-        op = Op.COPY if row.sha256 in here else Op.FETCH
-        here.add(row.sha256)
-        segments = _whole_file(row.sha256, row.size, op)
-        entries.append(PlanEntry(row.path, row.sha256, row.size, row.executable, segments))
-        if op is Op.FETCH:
-            download_bytes += row.size
-        if op is Op.FETCH or shared_from_bytes is None or row.size < shared_from_bytes:
-            write_bytes += row.size
-    downloads = sum(entry.is_download for entry in entries)
-    return Plan(
-        tool_id=target.tool_id,
-        from_version=base.tool_version if base else None,
-        to_version=target.tool_version,
-        manifest_hash=target.manifest_hash,
-        entries=tuple(entries),
-        deleted=deleted_paths(base, target),
-        download_files=downloads,
-        unchanged_files=len(entries) - downloads,
-        download_bytes=download_bytes,
-        reuse_bytes=target.total_bytes - download_bytes,
-        total_bytes=target.total_bytes,
-        write_bytes=write_bytes,
-    )
-
-
-def _whole_file(digest: Digest, size_bytes: int, op: Op) -> tuple[Segment, ...]:
-    if size_bytes == 0:
-        return ()
-    payload = bytes.fromhex(digest) + bytes(8) if op is Op.COPY else b""
-    return (Segment(0, size_bytes, digest, op, payload),)
+def _check(entry: PlanEntry) -> None:
+    """Segments of a BUILD cover its blocks exactly. Raises ManifestError."""
+    if entry.how is How.BUILD:
+        end = 0
+        for segment in entry.segments:
+            if segment.first != end or segment.count < 1:
+                raise ManifestError.of(f"the plan of {entry.path}", ["its segments do not join"])
+            end = segment.end
+        if end != len(entry.blockmap):
+            raise ManifestError.of(f"the plan of {entry.path}", ["its segments do not cover it"])

@@ -75,6 +75,7 @@ class UpdateStats(msgspec.Struct):
         self.bytes_total += event.size_bytes
         if event.source:
             self.files_downloaded += 1
+            self.bytes_reused += event.reused_bytes
         else:
             self.files_unchanged += 1
             self.bytes_reused += event.size_bytes

@@ -28,6 +28,7 @@ if sys.platform == "win32":
         start_writeback,
         stat_facts,
         sync_dir,
+        write_at,
     )
 else:
     from bitstation.host.posix import (
@@ -47,6 +48,7 @@ else:
         start_writeback,
         stat_facts,
         sync_dir,
+        write_at,
     )
 
 __all__ = [
@@ -68,4 +70,5 @@ __all__ = [
     "start_writeback",
     "stat_facts",
     "sync_dir",
+    "write_at",
 ]

@@ -157,6 +157,10 @@ if sys.platform != "win32":
             return False
         return True
 
+    def write_at(fd: int, data: memoryview, offset: int) -> int:
+        """Write at an offset, from any thread; the number of bytes that the system took."""
+        return os.pwrite(fd, data, offset)
+
     def preallocate(fd: int, size_bytes: int) -> None:
         """Reserve space, so that a full disk shows before the bytes are fetched."""
         if size_bytes and hasattr(os, "posix_fallocate"):

@@ -9,6 +9,7 @@ if sys.platform == "win32":
     import msvcrt
     import os
     import stat
+    import threading
     import time
     from collections.abc import Callable
     from contextlib import suppress
@@ -263,6 +264,17 @@ if sys.platform == "win32":
     def clone_file(source_fd: int, target_fd: int) -> bool:
         """Block cloning of ReFS is not used yet."""
         return False
+
+    _position = threading.Lock()
+
+    def write_at(fd: int, data: memoryview, offset: int) -> int:
+        """Write at an offset, from any thread; the number of bytes that the system took.
+
+        One lock for all files: a file has one position here, and what is written goes to memory.
+        """
+        with _position:
+            os.lseek(fd, offset, os.SEEK_SET)
+            return os.write(fd, data)
 
     def preallocate(fd: int, size_bytes: int) -> None:
         """Reserve space, so that a full disk shows before the bytes are fetched."""

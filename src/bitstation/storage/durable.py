@@ -50,6 +50,11 @@ class Disk:
         flags |= os.O_TRUNC if truncate else os.O_EXCL
         return os.fdopen(os.open(path, flags | getattr(os, "O_NOINHERIT", 0), 0o666), "wb", 0)
 
+    def open_within(self, path: Path) -> BinaryIO:
+        """Open a file that exists for unbuffered writing within it."""
+        flags = os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+        return os.fdopen(os.open(path, flags | getattr(os, "O_NOINHERIT", 0)), "r+b", 0)
+
     def open_append(self, path: Path) -> BinaryIO:
         """Open a file for unbuffered appending, creating it if it is absent."""
         return path.open("ab", buffering=0)
@@ -60,6 +65,13 @@ class Disk:
         while view:
             written = file.write(view[:_WRITE_BYTES])
             view = view[written:]
+
+    def write_at(self, file: BinaryIO, offset: int, data: bytes | bytearray | memoryview) -> None:
+        """Write all of ``data`` from ``offset`` on; several threads may do so at once."""
+        view = memoryview(data)
+        while view:
+            written = host.write_at(file.fileno(), view[:_WRITE_BYTES], offset)
+            view, offset = view[written:], offset + written
 
     def preallocate(self, file: BinaryIO, size_bytes: int) -> None:
         """Reserve space, so that a full disk shows before the bytes are fetched."""

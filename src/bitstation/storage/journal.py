@@ -7,13 +7,14 @@ that is torn or damaged: what follows it was never promised.
 from __future__ import annotations
 
 import binascii
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
 
 import msgspec
 
+from bitstation.core.blockmap import MAX_BLOCKS
 from bitstation.core.lifecycle import Step
 from bitstation.core.retention import DEFAULT_KEPT
 from bitstation.storage.durable import Disk
@@ -33,14 +34,30 @@ class Begin(msgspec.Struct, frozen=True, tag="begin"):
     command: str = "update"
 
 
-class SegmentDone(msgspec.Struct, frozen=True, tag="done"):
-    """Segment ``segment`` of plan entry ``entry`` was written and its digest was right.
+class EntryDone(msgspec.Struct, frozen=True, tag="entry"):
+    """The file of plan entry ``entry`` is whole and its digest was right.
 
-    Not synced one by one: recovery believes it only after reading the bytes again.
+    Not synced one by one, no more than the next two: recovery believes them only after reading
+    the bytes again.
     """
 
     entry: int
-    segment: int
+
+
+class BlocksDone(msgspec.Struct, frozen=True, tag="blocks"):
+    """Blocks of a file that is being built were written and their digests were right."""
+
+    entry: int
+    first: int
+    count: int
+
+
+class BlockPart(msgspec.Struct, frozen=True, tag="part"):
+    """The first ``length`` bytes of a block were written; nobody could say yet what they are."""
+
+    entry: int
+    block: int
+    length: int
 
 
 class StepBegun(msgspec.Struct, frozen=True, tag="step"):
@@ -49,7 +66,8 @@ class StepBegun(msgspec.Struct, frozen=True, tag="step"):
     step: Step
 
 
-Record = Begin | SegmentDone | StepBegun
+Done = EntryDone | BlocksDone | BlockPart
+Record = Begin | Done | StepBegun
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 
 
@@ -58,7 +76,31 @@ class JournalFacts(msgspec.Struct):
 
     begin: Begin | None = None
     step: Step | None = None
-    done: set[tuple[int, int]] = msgspec.field(default_factory=set)
+    done: set[int] = msgspec.field(default_factory=set)
+    """Entries that are whole."""
+    blocks: dict[int, set[int]] = msgspec.field(default_factory=dict)
+    """Numbers of the blocks that are there, by entry."""
+    parts: dict[int, dict[int, int]] = msgspec.field(default_factory=dict)
+    """By entry and block: how many bytes of it are there."""
+
+    def add(self, record: Done) -> None:
+        """Take a record in."""
+        match record:
+            case EntryDone():
+                self.done.add(record.entry)
+            case BlocksDone():
+                numbers = range(record.first, record.first + min(record.count, MAX_BLOCKS))
+                self.blocks.setdefault(record.entry, set()).update(numbers)
+            case BlockPart():
+                self.parts.setdefault(record.entry, {})[record.block] = record.length
+
+    def records(self) -> Iterator[Done]:
+        """Records that say the same."""
+        yield from (EntryDone(entry) for entry in sorted(self.done))
+        for entry, blocks in sorted(self.blocks.items()):
+            yield from (BlocksDone(entry, block, 1) for block in sorted(blocks))
+        for entry, parts in sorted(self.parts.items()):
+            yield from (BlockPart(entry, block, length) for block, length in sorted(parts.items()))
 
 
 class Journal:
@@ -70,9 +112,7 @@ class Journal:
         self._file: BinaryIO | None = None
         self._lock = Lock()
 
-    def begin(
-        self, record: Begin, done: Iterable[SegmentDone] = (), step: Step = Step.STAGING
-    ) -> None:
+    def begin(self, record: Begin, done: Iterable[Done] = (), step: Step = Step.STAGING) -> None:
         """Start a journal in place of any earlier one. Durable on return.
 
         A resumed run starts one too, with what is ``done``: records that were added after a torn
@@ -120,8 +160,8 @@ def read_journal(path: Path) -> JournalFacts:
                 facts.begin = record
             case StepBegun():
                 facts.step = record.step
-            case SegmentDone():
-                facts.done.add((record.entry, record.segment))
+            case _:
+                facts.add(record)
     if facts.begin is None:
         return JournalFacts()
     return facts

@@ -63,8 +63,13 @@ class ToolTree:
         self.journal = self.control / "journal"
         self.plan = self.control / "plan.json"
         self.history = self.control / "history.jsonl"
+        self.atlases = self.control / "atlases"
         self.lock = self.control / "lock"
         self.user_data = path / "user_data"
+
+    def atlas(self, manifest_hash: str) -> Path:
+        """Atlas of a release as its source gave it."""
+        return self.atlases / manifest_hash
 
     def release(self, version: str) -> Path:
         """Folder of a release."""

@@ -11,7 +11,8 @@ from typing import Any, BinaryIO
 from bitstation.storage.durable import Disk
 
 COUNTED = (
-    *("make_dir", "open_new", "open_append", "write", "preallocate", "clone", "set_executable"),
+    *("make_dir", "open_new", "open_within", "open_append", "write", "write_at", "preallocate"),
+    *("clone", "set_executable"),
     *("set_writable", "copy_stamps", "sync_file", "sync_path", "sync_dir", "replace", "link"),
     *("symlink", "remove", "remove_dir"),
 )
@@ -74,9 +75,9 @@ class FaultyDisk(QuickDisk):
             if number != self._stop_after:
                 return real(self, *args, **options)
             self.has_struck = True
-            if name == "write":
-                file, data = args
-                args = (file, memoryview(data)[: len(data) // 2])
+            if name.startswith("write"):
+                *before, data = args
+                args = (*before, memoryview(data)[: len(data) // 2])
             done = real(self, *args, **options)
             if name.startswith("open"):
                 done.close()

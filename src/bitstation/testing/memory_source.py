@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from bitstation.core.digest import Digest, digest_of
+from bitstation.core.manifest import parse_manifest
 from bitstation.core.names import newest
+from bitstation.core.wire import BlobRef, GuideRef
 from bitstation.errors import NotFound, SourceError, SourceUnreachable
 from bitstation.testing.releases import Release
 from bitstation.transport.source import Offer, RangeReader, Source
@@ -38,6 +40,7 @@ class MemorySource(Source):
         self.before_open: Callable[[Asked], None] = lambda _asked: None
         self._offers: dict[tuple[str, str], bytes] = {}
         self._blobs: dict[Digest, bytes] = {}
+        self._guides: dict[tuple[str, str], list[GuideRef]] = {}
         self._lies: dict[Digest, Lie] = {}
         self._failures: dict[Digest, list[SourceError]] = {}
         for release in releases:
@@ -53,6 +56,15 @@ class MemorySource(Source):
         manifest = release.manifest
         self._offers[manifest.tool_id, manifest.tool_version] = manifest.encode()
         self._blobs.update(release.blobs)
+
+    def add_guide(self, release: Release, guide: bytes, base: Release | None = None) -> Digest:
+        """Offer a guide to a release, whose manifest is then sent with it or as a blob only."""
+        name = (release.manifest.tool_id, release.version)
+        digest = self.add_blob(guide)
+        base_hash = base.manifest.manifest_hash if base else None
+        self._guides.setdefault(name, []).append(GuideRef(digest, len(guide), base_hash))
+        self.add_blob(release.manifest.encode())
+        return digest
 
     def add_blob(self, data: bytes) -> Digest:
         """Hold a content that is of no release."""
@@ -87,8 +99,13 @@ class MemorySource(Source):
         wanted = version or newest(versions)
         if (tool, wanted) not in self._offers:
             raise NotFound(source=self.name, what=f"{tool} {wanted}")
-        data = self._offers[tool, wanted]
-        return Offer(tool, wanted, data, self.announced, wanted in self.required)
+        data, required = self._offers[tool, wanted], wanted in self.required
+        guides = tuple(self._guides.get((tool, wanted), ()))
+        if not guides:
+            return Offer(tool, wanted, data, self.announced, required)
+        announced = self.announced or parse_manifest(data).manifest_hash
+        manifest = BlobRef(digest_of(data), len(data))
+        return Offer(tool, wanted, None, announced, required, manifest, guides)
 
     def _open(self, digest: Digest, offset: int, length: int | None) -> RangeReader:
         asked = Asked(digest, offset, length)

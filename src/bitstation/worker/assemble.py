@@ -1,25 +1,40 @@
-"""Fill staging: fetch what is lacking, reuse what is here, make all of it durable at once."""
+"""Fill staging: fetch what is lacking, build and reuse what is here, make it durable at once."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from threading import Event
+
+import msgspec
 
 from bitstation import host
-from bitstation.core.digest import EMPTY
+from bitstation.core.digest import EMPTY, Digest
 from bitstation.core.events import (
     EntryPlaced,
     IntegrityFailed,
     PhaseChanged,
     TransferProgress,
 )
-from bitstation.core.plan import Plan, PlanEntry
+from bitstation.core.plan import How, Plan, PlanEntry
 from bitstation.storage.reuse import LINK_FROM_BYTES, Reuse, SourceVanished
 from bitstation.transport.source import Source
-from bitstation.worker.fetch import Transfer
+from bitstation.worker.building import Abandoned, Building
+from bitstation.worker.fetch import Task, Transfer
+from bitstation.worker.finishing import Finisher
 from bitstation.worker.inventory import Names
 from bitstation.worker.run import Run
+from bitstation.worker.wants import Want, wants_of
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What an interrupted run left in staging, as proved now, by number of the plan's entry."""
+
+    whole: dict[int, host.StatFacts] = {}
+    blocks: dict[int, set[int]] = {}
+    parts: dict[int, dict[int, int]] = {}
 
 
 class Assembly:
@@ -40,30 +55,37 @@ class Assembly:
         self._done_bytes = 0
         self._written: dict[str, host.StatFacts] = {}
         self._twins: Names = {}
+        self._built: dict[Digest, Event] = {}
         for entry in plan.entries:
-            if entry.is_download:
+            if entry.how is not How.COPY:
                 self._twins.setdefault(entry.sha256, []).append(staging / entry.path)
+                self._built[entry.sha256] = Event()
 
-    def fill(self, source: Source, kept: Mapping[int, host.StatFacts]) -> None:
-        """Place every entry; ``kept`` are those that an interrupted run left whole, as proved.
+    def fill(self, source: Source, kept: Kept) -> None:
+        """Place every entry, going on from what is ``kept``.
 
         Raises SourceError, DigestMismatch, OSError, UpdateCancelled. Crash: only staging changed.
         """
-        run, entries = self._run, list(enumerate(self._plan.entries))
         self._make_folders()
-        transfer = Transfer(run, source, self._staging, self._written, journaled=self._journaled)
-        for index in sorted(kept):
-            self._keep(self._plan.entries[index], kept[index], source)
-        todo = [(index, entry) for index, entry in entries if index not in kept]
-        downloads = [(index, entry) for index, entry in todo if entry.is_download]
-        self._begin("fetch", [entry for _index, entry in downloads])
-        transfer.fetch(downloads)
-        copies = [(index, entry) for index, entry in todo if not entry.is_download]
-        self._begin("reuse", [entry for _index, entry in copies])
+        for index in sorted(kept.whole):
+            self._keep(self._plan.entries[index], kept.whole[index], source)
+        todo = [
+            (index, entry)
+            for index, entry in enumerate(self._plan.entries)
+            if index not in kept.whole
+        ]
+        made = [(index, entry) for index, entry in todo if entry.how is not How.COPY]
+        total = sum(entry.fetch_bytes for _index, entry in made)
+        self._begin("fetch", total, len(made))
+        self._make(source, made, kept)
+        copies = [(index, entry) for index, entry in todo if entry.how is How.COPY]
+        self._begin("reuse", sum(entry.size_bytes for _index, entry in copies), len(copies))
         lost = [(index, entry) for index, entry in copies if not self._copy(entry)]
         for _index, entry in lost:
-            run.emit(IntegrityFailed, path=entry.path, source="local", healed=True)
-        transfer.fetch(lost)
+            self._run.emit(IntegrityFailed, path=entry.path, source="local", healed=True)
+        for _index, entry in lost:
+            self._built.setdefault(entry.sha256, Event())
+        self._make(source, [(index, _fetched_whole(entry)) for index, entry in lost], kept)
 
     def settle(self) -> list[str]:
         """Make staging durable, then record the proofs of what was written; its paths.
@@ -102,17 +124,95 @@ class Assembly:
         for folder in sorted({path.parent for path in folders}):
             self._run.disk.make_dir(folder)
 
-    def _begin(self, phase: str, entries: list[PlanEntry]) -> None:
-        total = sum(entry.size_bytes for entry in entries)
-        self._run.emit(PhaseChanged, phase=phase, total_bytes=total, total_files=len(entries))
+    def _begin(self, phase: str, total_bytes: int, total_files: int) -> None:
+        self._run.emit(PhaseChanged, phase=phase, total_bytes=total_bytes, total_files=total_files)
         self._done_bytes = 0
 
     def _keep(self, entry: PlanEntry, facts: host.StatFacts, source: Source) -> None:
         self._written[entry.path] = facts
+        if entry.how is not How.COPY:
+            self._built[entry.sha256].set()
         name = source.name if entry.is_download else ""
         self._run.emit(
             EntryPlaced, path=entry.path, size_bytes=entry.size_bytes, how="kept", source=name
         )
+
+    # --- what is not here whole -----------------------------------------------------------------
+
+    def _make(self, source: Source, entries: list[tuple[int, PlanEntry]], kept: Kept) -> None:
+        """Fetch and build entries (with their numbers in the plan)."""
+        transfer = Transfer(self._run, source, self._written, self._names_of, self._plan.inline)
+        finisher = Finisher(self._run, self._names_for(transfer), transfer.refetch, transfer.check)
+        works: list[Task] = []
+        buildings: list[Building] = []
+        wants: list[Want] = []
+        for index, entry in entries:
+            number = index if self._journaled else None
+            target = self._staging / entry.path
+            if entry.how is How.FETCH:
+                transfer.request(wants)
+                wants = []
+                transfer.add(partial(self._fetch_whole, transfer, number, entry, target))
+                continue
+            done, parts = kept.blocks.get(index, set()), kept.parts.get(index, {})
+            building = Building(self._run, number, entry, target, done, parts)
+            buildings.append(building)
+            wants += wants_of(building)
+            works.append(partial(self._build, transfer, finisher, number, building))
+        transfer.request(wants)
+        try:
+            transfer.run(works)
+        finally:
+            for building in buildings:
+                building.drop()
+
+    def _fetch_whole(
+        self, transfer: Transfer, number: int | None, entry: PlanEntry, target: Path
+    ) -> None:
+        transfer.fetch_whole(number, entry, target)
+        self._built[entry.sha256].set()
+
+    def _build(
+        self, transfer: Transfer, finisher: Finisher, number: int | None, building: Building
+    ) -> None:
+        entry, target = building.entry, building.path
+        if self._is_built(finisher, building):
+            building.close()
+            transfer.place(number, entry, target, building.received_bytes)
+        else:
+            building.drop()
+            self._run.emit(IntegrityFailed, path=entry.path, source="", healed=True)
+            transfer.fetch_whole(number, entry, target)
+        self._built[entry.sha256].set()
+
+    def _is_built(self, finisher: Finisher, building: Building) -> bool:
+        """Say whether the file came out right; False when it has to be fetched whole."""
+        try:
+            digest = finisher.finish(building)
+            if digest != building.entry.sha256 and finisher.mend(building):
+                digest = finisher.hash_again(building)
+        except Abandoned:
+            return False
+        return digest == building.entry.sha256
+
+    def _names_of(self, digest: Digest) -> list[Path]:
+        return self._held.get(digest, [])
+
+    def _names_for(self, transfer: Transfer) -> Callable[[Digest], list[Path]]:
+        """Where a blob lies, once it does: another file of the plan may still be in the making.
+
+        Files wait for earlier ones only, so that none waits for ever.
+        """
+
+        def names_of(digest: Digest) -> list[Path]:
+            built = self._built.get(digest)
+            while built is not None and not built.wait(0.1):
+                transfer.check()
+            return [*self._held.get(digest, []), *self._twins.get(digest, [])]
+
+        return names_of
+
+    # --- what is here whole ---------------------------------------------------------------------
 
     def _copy(self, entry: PlanEntry) -> bool:
         """Place an entry from local bytes; False when no local file holds them after all."""
@@ -145,3 +245,7 @@ class Assembly:
     def _local_sources(self, entry: PlanEntry) -> list[Path]:
         # A content that this plan fetches for one path is copied from there to the others.
         return [*self._held.get(entry.sha256, []), *self._twins.get(entry.sha256, [])]
+
+
+def _fetched_whole(entry: PlanEntry) -> PlanEntry:
+    return msgspec.structs.replace(entry, how=How.FETCH, fetch_bytes=entry.size_bytes)

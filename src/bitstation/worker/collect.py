@@ -15,6 +15,7 @@ from bitstation.storage.tree import files_below
 from bitstation.worker.aside import set_aside, set_folder_aside
 from bitstation.worker.carry import left_behind
 from bitstation.worker.discard import discard_tree
+from bitstation.worker.papers import forget_atlases
 from bitstation.worker.run import Run
 
 
@@ -32,6 +33,7 @@ def collect(run: Run, previous: str | None, keep: int | None = None) -> list[OSE
             run.emit(ReleaseKept, version=version)
     for version in [*retired, *headless(run)]:
         faults += retire(run, version)
+    forget_atlases(run)
     return faults + clear_leftovers(run)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from threading import Lock
 
+from bitstation.core.atlas import Atlas
 from bitstation.core.digest import Digest
 from bitstation.core.events import PhaseChanged, TransferProgress
 from bitstation.core.manifest import Entry
+from bitstation.core.planning import Place
 from bitstation.storage.proving import Proof, prove_files
 from bitstation.storage.tree import PlainPaths, ToolTree
 from bitstation.worker.run import Run
@@ -23,6 +25,38 @@ def survey(run: Run, wanted: Iterable[Entry]) -> Names:
     damaged file is simply not held, so it is fetched.
     """
     sizes = {entry.sha256: entry.size for entry in wanted if entry.size}
+    return _held(run, sizes)
+
+
+def survey_blocks(
+    run: Run, wanted: Set[bytes], atlases: Iterable[Atlas]
+) -> tuple[dict[bytes, Place], Names]:
+    """Where wanted blocks lie in files of this machine, and the proved names of those files.
+
+    ``wanted`` are digests of 32 bytes. Files that hold any are proved like all others. Cost: about
+    0.3 microseconds for each block of the atlases.
+    """
+    found: dict[bytes, Place] = {}
+    sizes: dict[Digest, int] = {}
+    for blockmap in (each for atlas in atlases for each in atlas.maps.values()):
+        if len(found) == len(wanted):
+            break
+        for block in blockmap.blocks():
+            if block.digest in wanted and block.digest not in found:
+                found[block.digest] = (blockmap.file_digest, block.offset)
+                sizes[blockmap.file_digest] = blockmap.size_bytes
+    held = _held(run, sizes)
+    return {digest: place for digest, place in found.items() if place[0] in held}, held
+
+
+def prove_claimed(run: Run, digests: Set[Digest]) -> Names:
+    """Proved names of contents that some manifest of this root claims."""
+    found = names_of(run, digests)
+    return _proved(run, found, {})
+
+
+def _held(run: Run, sizes: Mapping[Digest, int]) -> Names:
+    """Proved names of contents (with their sizes), of this tool first, then of the others."""
     held: Names = {}
     for tree in _trees(run):
         missing = sizes.keys() - held.keys()
@@ -63,15 +97,19 @@ def _claimed(tree: ToolTree, wanted: Iterable[Digest]) -> Names:
     return names
 
 
-def _proved(run: Run, claims: Names, sizes: dict[Digest, int]) -> Names:
-    """The claims that hold. Of several names of one content, the first that holds is enough."""
+def _proved(run: Run, claims: Names, sizes: Mapping[Digest, int]) -> Names:
+    """The claims that hold. Of several names of one content, the first that holds is enough.
+
+    ``sizes`` may lack what no manifest could lie about.
+    """
     held: Names = {}
     round_ = [(digest, paths[0], paths[1:]) for digest, paths in claims.items()]
     while round_:
         proofs = prove(run, [path for _digest, path, _more in round_])
         again = []
         for (digest, path, more), proof in zip(round_, proofs, strict=True):
-            if is_proved(proof, digest, sizes[digest]):
+            size = sizes.get(digest, proof.facts.size if proof.facts else 0)
+            if is_proved(proof, digest, size):
                 held[digest] = [path, *more]
             elif more:
                 again.append((digest, more[0], more[1:]))

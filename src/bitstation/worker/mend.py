@@ -11,12 +11,13 @@ from pathlib import Path
 from bitstation import host
 from bitstation.core.events import PhaseChanged, PlanReady
 from bitstation.core.manifest import Entry, Manifest
-from bitstation.core.plan import Plan, plan_update
+from bitstation.core.plan import Plan
+from bitstation.core.planning import Ground, plan_update
 from bitstation.storage.reuse import LINK_FROM_BYTES, Reuse, move_file
 from bitstation.storage.tree import CONTROL_NAME, files_below
 from bitstation.transport.source import Source
 from bitstation.worker.aside import set_aside
-from bitstation.worker.assemble import Assembly
+from bitstation.worker.assemble import Assembly, Kept
 from bitstation.worker.discard import discard_tree
 from bitstation.worker.fit import can_share, check_paths, check_space
 from bitstation.worker.inventory import names_of, survey
@@ -63,7 +64,8 @@ class Mending:
             {},
         )
         shared_from_bytes = LINK_FROM_BYTES if can_share(run) else None
-        plan = plan_update(None, partial, self._held, shared_from_bytes=shared_from_bytes)
+        ground = Ground(frozenset(self._held), shared_from_bytes=shared_from_bytes)
+        plan = plan_update(None, partial, ground)
         whole = len(self._manifest.entries) - len(self._damaged)
         run.emit(
             PlanReady,
@@ -83,7 +85,7 @@ class Mending:
         discard_tree(self._run, self._staging)
         self._run.disk.make_dir(self._staging)
         assembly = Assembly(self._run, plan, self._staging, self._held, journaled=False)
-        assembly.fill(source, {})
+        assembly.fill(source, Kept())
         assembly.settle()
 
     def place(self) -> None:

@@ -7,32 +7,52 @@ from pathlib import Path
 
 import msgspec
 
-from bitstation import host
 from bitstation.core.diff import deleted_paths
+from bitstation.core.digest import Digest
 from bitstation.core.events import PlanReady
 from bitstation.core.manifest import Manifest
-from bitstation.core.plan import Plan, parse_plan, plan_update
+from bitstation.core.plan import Plan, parse_plan
+from bitstation.core.planning import (
+    LINK_BYTES_PER_S,
+    LOCAL_BYTES_PER_S,
+    Ground,
+    Knowledge,
+    blocks_to_find,
+    plan_update,
+)
+from bitstation.core.recipe import Copy, Patch, Segment
 from bitstation.core.scopes import MANIFEST_NAME
 from bitstation.errors import StoreCorrupt
-from bitstation.storage.journal import Begin, SegmentDone, read_journal
+from bitstation.storage.journal import Begin, JournalFacts, read_journal
 from bitstation.storage.reuse import LINK_FROM_BYTES
-from bitstation.storage.tree import PlainPaths
 from bitstation.transport.source import Resolved, Source
-from bitstation.worker.assemble import Assembly
+from bitstation.worker.assemble import Assembly, Kept
 from bitstation.worker.carry import carried_bytes, carry
-from bitstation.worker.discard import discard_tree, keep_only
+from bitstation.worker.discard import discard_tree
 from bitstation.worker.fit import can_share, check_paths, check_space
-from bitstation.worker.inventory import Names, prove, survey
+from bitstation.worker.inventory import Names, prove_claimed, survey, survey_blocks
+from bitstation.worker.papers import keep_atlas, local_atlases
+from bitstation.worker.resume import find_kept
 from bitstation.worker.run import Run
 from bitstation.worker.verify import require_whole, verify_folder
 
 
-def make_plan(run: Run, base: Manifest | None, target: Manifest) -> tuple[Plan, Names]:
+def make_plan(
+    run: Run, base: Manifest | None, target: Manifest, source: Source, known: Knowledge
+) -> tuple[Plan, Names]:
     """Cheapest plan from what this machine holds, and where it holds it."""
     held = survey(run, target.entries)
-    shared_from_bytes = LINK_FROM_BYTES if can_share(run) else None
-    plan = plan_update(base, target, held.keys(), shared_from_bytes=shared_from_bytes)
-    return plan, held
+    wanted = blocks_to_find(target, held, known.atlas)
+    places, holders = survey_blocks(run, wanted, local_atlases(run)) if wanted else ({}, {})
+    bases = _local_blobs(known.recipes.values())
+    held |= holders | prove_claimed(run, bases - held.keys() - holders.keys())
+    ground = Ground(
+        held=frozenset(held),
+        places=places,
+        shared_from_bytes=LINK_FROM_BYTES if can_share(run) else None,
+        link_bytes_per_s=LOCAL_BYTES_PER_S if source.is_local else LINK_BYTES_PER_S,
+    )
+    return plan_update(base, target, ground, known), held
 
 
 def stage(run: Run, base: Manifest | None, target: Resolved, source: Source) -> Path:
@@ -45,14 +65,17 @@ def stage(run: Run, base: Manifest | None, target: Resolved, source: Source) -> 
     staging = run.tree.staging(manifest.tool_version)
     check_paths(staging, [entry.path for entry in manifest.entries])
     plan = _plan_to_resume(run, base, manifest)
-    kept: dict[int, host.StatFacts] = {}
+    kept = Kept()
     if plan is None:
         # Of another release: its space is free for this one.
         discard_tree(run, run.tree.staging_area)
-        plan, held = make_plan(run, base, manifest)
+        plan, held = make_plan(run, base, manifest, source, knowledge_of(target))
+        keep_atlas(run, manifest.manifest_hash, target.guidance.atlas_bytes)
     else:
         held = survey(run, manifest.entries)
-        kept = _whole_entries(run, plan, staging)
+        bases = _local_blobs(entry.segments for entry in plan.entries)
+        held |= prove_claimed(run, bases - held.keys())
+        kept = find_kept(run, plan, staging)
     run.emit(
         PlanReady,
         download_files=plan.download_files,
@@ -74,13 +97,32 @@ def stage(run: Run, base: Manifest | None, target: Resolved, source: Source) -> 
     return staging
 
 
-def _check_space(run: Run, plan: Plan, base: Manifest | None, kept: Iterable[int]) -> None:
-    here = sum(plan.entries[index].size_bytes for index in kept)
+def knowledge_of(target: Resolved) -> Knowledge:
+    """What a source told of a release beyond its manifest."""
+    guidance = target.guidance
+    return Knowledge(guidance.atlas, guidance.recipes, guidance.inline)
+
+
+def _local_blobs(recipes: Iterable[Iterable[Segment]]) -> set[Digest]:
+    """Blobs that recipes read here."""
+    found: set[Digest] = set()
+    for segment in (each for recipe in recipes for each in recipe):
+        if isinstance(segment.step, Copy):
+            found.add(segment.step.blob)
+        elif isinstance(segment.step, Patch):
+            found.add(segment.step.base)
+    return found
+
+
+def _check_space(run: Run, plan: Plan, base: Manifest | None, kept: Kept) -> None:
+    # A file that is begun has its space already.
+    begun = {*kept.whole, *kept.blocks, *kept.parts}
+    here = sum(plan.entries[index].size_bytes for index in begun)
     carried = carried_bytes(run.tree.release(base.tool_version), base) if base else 0
     check_space(run, plan.write_bytes - here + carried)
 
 
-def _begin(run: Run, plan: Plan, staging: Path, kept: Iterable[int]) -> None:
+def _begin(run: Run, plan: Plan, staging: Path, kept: Kept) -> None:
     run.disk.make_dir(staging)
     run.disk.write_file(run.tree.plan, plan.encode())
     begin = Begin(
@@ -90,7 +132,8 @@ def _begin(run: Run, plan: Plan, staging: Path, kept: Iterable[int]) -> None:
         plan.from_version,
         run.options.keep,
     )
-    run.journal.begin(begin, [SegmentDone(index, 0) for index in sorted(kept)])
+    facts = JournalFacts(done=set(kept.whole), blocks=kept.blocks, parts=kept.parts)
+    run.journal.begin(begin, facts.records())
 
 
 def _plan_to_resume(run: Run, base: Manifest | None, target: Manifest) -> Plan | None:
@@ -114,23 +157,3 @@ def _plan_to_resume(run: Run, base: Manifest | None, target: Manifest) -> Plan |
         from_version=base.tool_version if base else None,
         deleted=deleted_paths(base, target),
     )
-
-
-def _whole_entries(run: Run, plan: Plan, staging: Path) -> dict[int, host.StatFacts]:
-    """Entries that the journal says are done and whose bytes prove it now, with their facts.
-
-    The journal is not synced at each record, so it is believed only after reading the bytes.
-    What staging holds beside them is removed.
-    """
-    done = sorted({entry for entry, _segment in read_journal(run.tree.journal).done})
-    plain = PlainPaths(staging)
-    done = [index for index in done if index < len(plan.entries)]
-    done = [index for index in done if plan.entries[index].path in plain]
-    proofs = prove(run, [staging / plan.entries[index].path for index in done])
-    whole = {
-        index: proof.facts
-        for index, proof in zip(done, proofs, strict=True)
-        if proof.facts is not None and proof.digest == plan.entries[index].sha256
-    }
-    keep_only(run, staging, {plan.entries[index].path for index in whole})
-    return whole

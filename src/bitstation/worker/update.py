@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bitstation.core.diff import deleted_paths
 from bitstation.core.events import (
+    BodyReceived,
     EntryPlaced,
     GuardLowered,
     PhaseChanged,
@@ -35,6 +36,7 @@ from bitstation.worker.collect import collect, headless, retire
 from bitstation.worker.discard import discard_tree, drop_empty
 from bitstation.worker.history import append_history, known_hash
 from bitstation.worker.mend import mend
+from bitstation.worker.papers import LocalPapers
 from bitstation.worker.recover import in_place, recover
 from bitstation.worker.run import Run
 from bitstation.worker.stage import stage
@@ -57,13 +59,14 @@ def update(
     finishes or goes on (see activate, stage, collect).
     """
     recover(run)
-    target = source.resolve(run.tree.tool_id, version, legacy=run.options.legacy)
+    base = current_manifest(run)
+    known = LocalPapers(run.tree, base)
+    target = source.resolve(run.tree.tool_id, version, legacy=run.options.legacy, known=known)
     found = target.manifest.manifest_hash
     if expected_hash is not None and found != expected_hash:
         raise IntegrityError(
             what=f"manifest_hash of {source.name}", expected=expected_hash, actual=found
         )
-    base = current_manifest(run)
     run.emit(
         RunStarted,
         command="update",
@@ -73,6 +76,8 @@ def update(
         source=source.name,
         resumed=read_journal(run.tree.journal).begin is not None,
     )
+    if received := target.guidance.received_bytes:
+        run.emit(BodyReceived, source=source.name, body_bytes=received)
     try:
         with disk_errors(run.tree.path):
             _check_allowed(run, base, target)

@@ -19,12 +19,13 @@ from bitstation.storage.tree import ToolsRoot
 from bitstation.transport.open import open_source
 from bitstation.transport.source import Source
 from bitstation.worker.history import HistoryRecord, append_history, read_history
+from bitstation.worker.papers import LocalPapers
 from bitstation.worker.recover import recover
 from bitstation.worker.remove import collect_garbage, uninstall
 from bitstation.worker.repair import repair
 from bitstation.worker.rollback import rollback
 from bitstation.worker.run import Options, Run, open_run
-from bitstation.worker.stage import make_plan
+from bitstation.worker.stage import knowledge_of, make_plan
 from bitstation.worker.status import network_eligibility
 from bitstation.worker.update import current_manifest, end, update
 from bitstation.worker.verify import Verdict, verify_folder
@@ -85,8 +86,10 @@ class DeltaUpdater:
         """What ``update`` would do, without doing it; local files may be hashed to know."""
 
         def compute(run: Run, opened: Source) -> Plan:
-            target = opened.resolve(run.tree.tool_id, version, legacy=run.options.legacy)
-            return make_plan(run, current_manifest(run), target.manifest)[0]
+            base, legacy = current_manifest(run), run.options.legacy
+            known = LocalPapers(run.tree, base)
+            target = opened.resolve(run.tree.tool_id, version, legacy=legacy, known=known)
+            return make_plan(run, base, target.manifest, opened, knowledge_of(target))[0]
 
         return self._with(source, compute)
 

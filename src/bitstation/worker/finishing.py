@@ -1,0 +1,197 @@
+"""The last pass over a file that was built: local spans are put in, and all of it is hashed.
+
+It goes through the file in order, behind the transfer and while that still runs, so that the
+file's SHA-256 is there soon after its last block. A local span is read once, for its writing and
+its hashing; a fetched one is read back from the page cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import BinaryIO
+
+from bitstation import host
+from bitstation.core.digest import Digest
+from bitstation.core.recipe import Copy, Fill, Segment
+from bitstation.storage.reuse import SourceVanished
+from bitstation.worker.building import Building
+from bitstation.worker.run import Run
+
+CHUNK_BYTES = 1024 * 1024
+WRITEBACK_BYTES = 32 * 1024 * 1024
+
+Refetch = Callable[[Building, int, int], None]
+"""Ask for blocks (first, count) of a building from sources after all."""
+
+
+class Finisher:
+    """Goes through built files. ``names_of`` says where a blob lies here, the best place first.
+
+    ``check`` raises when the run is over.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        names_of: Callable[[Digest], list[Path]],
+        refetch: Refetch,
+        check: Callable[[], None],
+    ) -> None:
+        self._run = run
+        self._names_of = names_of
+        self._refetch = refetch
+        self._check = check
+
+    def finish(self, building: Building) -> Digest:
+        """Digest of the file once all its blocks are there.
+
+        Raises Abandoned, OSError, UpdateCancelled. Cost: one read of local and fetched bytes.
+        """
+        if len(building.map) == 1 and not isinstance(building.entry.segments[0].step, Copy | Fill):
+            # The digest of its one block is that of the file.
+            building.wait_for(0, self._check)
+            return building.entry.sha256
+        building.open()
+        with building.path.open("rb", buffering=0) as reader:
+            pass_ = _Pass(self._run, building, reader)
+            for segment in building.entry.segments:
+                self._go_over(pass_, building, segment)
+            return pass_.digest()
+
+    def mend(self, building: Building) -> bool:
+        """Find blocks that are not what the map says, and fetch those; False if there are none."""
+        wrong = []
+        with building.path.open("rb", buffering=0) as reader:
+            for number, block in enumerate(building.map.blocks()):
+                self._check()
+                data = reader.read(block.length)
+                if hashlib.sha256(data).digest() != block.digest:
+                    wrong.append(number)
+        for number in wrong:
+            building.unsettle(number)
+            self._refetch(building, number, 1)
+        for number in wrong:
+            building.wait_for(number, self._check)
+        return bool(wrong)
+
+    def hash_again(self, building: Building) -> Digest:
+        """Digest of the file as it lies there now."""
+        hasher, block = hashlib.sha256(), memoryview(bytearray(CHUNK_BYTES))
+        with building.path.open("rb", buffering=0) as reader:
+            while count := reader.readinto(block):
+                self._check()
+                hasher.update(block[:count])
+        return Digest(hasher.hexdigest())
+
+    def _go_over(self, pass_: _Pass, building: Building, segment: Segment) -> None:
+        numbers = range(segment.first, segment.end)
+        step = segment.step
+        if all(building.has(number) for number in numbers):
+            # An interrupted run put it in already.
+            pass_.read_back(segment)
+            return
+        if isinstance(step, Fill):
+            pass_.fill(segment, step.value)
+        elif isinstance(step, Copy):
+            try:
+                pass_.copy(segment, step, self._names_of(step.blob), self._check)
+            except SourceVanished:
+                self._refetch(building, segment.first, segment.count)
+        for number in numbers:
+            building.wait_for(number, self._check)
+        pass_.read_back(segment)
+
+
+class _Pass:
+    """One way through one file; the shared pool hashes a chunk while the next one is got."""
+
+    def __init__(self, run: Run, building: Building, reader: BinaryIO) -> None:
+        self._run = run
+        self._building = building
+        self._reader = reader
+        self._hasher = hashlib.sha256()
+        length = max(1, min(CHUNK_BYTES, building.entry.size_bytes))
+        self._chunk = memoryview(bytearray(length))
+        self._spare = memoryview(bytearray(length))
+        self._hashing: Future[None] | None = None
+        self._at = 0
+        self._flushed = 0
+
+    def digest(self) -> Digest:
+        """Digest of all that was gone over."""
+        self._settle()
+        return Digest(self._hasher.hexdigest())
+
+    def read_back(self, segment: Segment) -> None:
+        """Go over what lies in the file already, from where the pass is up to a segment's end."""
+        end = self._building.offsets[segment.end]
+        self._reader.seek(self._at)
+        while self._at < end:
+            count = self._reader.readinto(self._chunk[: end - self._at])  # type: ignore[attr-defined]
+            if not count:
+                raise OSError(f"{self._building.path.name} is shorter than it was written")
+            self._hash(count)
+
+    def copy(
+        self, segment: Segment, step: Copy, names: list[Path], check: Callable[[], None]
+    ) -> None:
+        """Take a span of a local file in. Raises SourceVanished when none gives all of it."""
+        start, end = (self._building.offsets[number] for number in (segment.first, segment.end))
+        for name in names:
+            with _opened(name) as source:
+                source.seek(step.offset + self._at - start)
+                while self._at < end:
+                    check()
+                    count = _read(source, self._chunk[: end - self._at])
+                    if not count:
+                        break
+                    self._put(count)
+            if self._at == end:
+                self._building.settle(segment.first, segment.count)
+                return
+        raise SourceVanished
+
+    def fill(self, segment: Segment, value: int) -> None:
+        """Take a run of one byte value in."""
+        end = self._building.offsets[segment.end]
+        while self._at < end:
+            count = min(len(self._chunk), end - self._at)
+            self._chunk[:count] = bytes([value]) * count
+            self._put(count)
+        self._building.settle(segment.first, segment.count)
+
+    def _put(self, count: int) -> None:
+        at, chunk = self._at, self._chunk
+        self._hash(count)
+        self._building.write(at, chunk[:count])
+        if self._at - self._flushed >= WRITEBACK_BYTES:
+            host.start_writeback(self._reader.fileno(), self._flushed, self._at - self._flushed)
+            self._flushed = self._at
+
+    def _hash(self, count: int) -> None:
+        self._settle()
+        self._hashing = host.shared_pool().submit(self._hasher.update, self._chunk[:count])
+        self._chunk, self._spare = self._spare, self._chunk
+        self._at += count
+
+    def _settle(self) -> None:
+        if self._hashing is not None:
+            self._hashing.result()
+            self._hashing = None
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb", buffering=0)
+    except OSError as error:
+        raise SourceVanished from error
+
+
+def _read(source: BinaryIO, chunk: memoryview) -> int:
+    try:
+        return source.readinto(chunk)  # type: ignore[attr-defined,no-any-return]
+    except OSError as error:
+        raise SourceVanished from error

@@ -1,0 +1,92 @@
+"""What this machine knows of releases: the manifests in their folders, the atlases beside them.
+
+An atlas is kept for each release that is kept, and for the one in the making. It is a hint like
+the source it came from: a damaged one is as good as none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+
+from bitstation.codec.guiding import Papers
+from bitstation.core.atlas import MAX_ATLAS_BYTES, Atlas, parse_atlas
+from bitstation.core.digest import Digest
+from bitstation.core.manifest import MAX_MANIFEST_BYTES, Manifest
+from bitstation.errors import ManifestError
+from bitstation.storage.tree import ToolTree, read_manifest_bytes
+from bitstation.worker.history import known_hash
+from bitstation.worker.run import Run
+
+
+class LocalPapers:
+    """Papers of the kept releases of one tool (see ``transport.guidance.Known``)."""
+
+    def __init__(self, tree: ToolTree, current: Manifest | None) -> None:
+        self._tree = tree
+        self._versions: Mapping[str, str] = _versions(tree, current)
+
+    def papers(self, manifest_hash: str) -> Papers | None:
+        """Manifest and atlas of a release that is here; no check but of their sizes."""
+        version = self._versions.get(manifest_hash)
+        if version is None:
+            return None
+        try:
+            manifest = read_manifest_bytes(self._tree.release(version))
+        except OSError:
+            return None
+        if len(manifest) > MAX_MANIFEST_BYTES:
+            return None
+        return Papers(manifest, read_atlas(self._tree, manifest_hash))
+
+
+def _versions(tree: ToolTree, current: Manifest | None) -> dict[str, str]:
+    """Versions by manifest_hash, as the history tells; only the current one is sure."""
+    found = {}
+    for version in tree.kept_versions():
+        if (digest := known_hash(tree, version)) is not None:
+            found[digest] = version
+    if current is not None:
+        found[current.manifest_hash] = current.tool_version
+    return found
+
+
+def read_atlas(tree: ToolTree, manifest_hash: str) -> bytes:
+    """Bytes of an atlas; empty where there is none."""
+    with contextlib.suppress(OSError), tree.atlas(manifest_hash).open("rb") as file:
+        data = file.read(MAX_ATLAS_BYTES + 1)
+        return data if len(data) <= MAX_ATLAS_BYTES else b""
+    return b""
+
+
+def local_atlases(run: Run) -> Iterator[Atlas]:
+    """Atlases of all tools of this machine, those of this tool first."""
+    others = (tree for tree in run.root.tools() if tree.tool_id != run.tree.tool_id)
+    for tree in (run.tree, *others):
+        try:
+            names = sorted(path.name for path in tree.atlases.iterdir())
+        except OSError:
+            continue
+        for name in names:
+            with contextlib.suppress(ManifestError):
+                if data := read_atlas(tree, name):
+                    yield parse_atlas(data)
+
+
+def keep_atlas(run: Run, manifest_hash: Digest, data: bytes) -> None:
+    """Keep the atlas of a release. Crash: it is there whole or not at all."""
+    if data:
+        run.disk.make_dir(run.tree.atlases)
+        run.disk.write_file(run.tree.atlas(manifest_hash), data)
+
+
+def forget_atlases(run: Run) -> None:
+    """Remove the atlases of releases that are not here any more."""
+    tree = run.tree
+    kept = {known_hash(tree, version) for version in tree.kept_versions()}
+    with contextlib.suppress(OSError):
+        for path in list(tree.atlases.iterdir()):
+            if path.name not in kept:
+                run.disk.remove(path)
+        if not kept:
+            run.disk.remove_dir(tree.atlases)
