@@ -53,7 +53,7 @@ def write_zip(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_S
 class _Quiet(SimpleHTTPRequestHandler):
     """Python's own static server, with ranges, which it lacks; it says nothing."""
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: Any) -> None:
         pass
 
     def do_GET(self) -> None:
@@ -85,5 +85,3 @@ def static_server(root: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
         thread.join()
-
-

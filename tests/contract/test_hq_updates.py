@@ -211,8 +211,9 @@ def test_a_manifest_other_than_the_required_one_is_refused(
         offer_of(FORGED), manifest_hash=NEW.manifest.manifest_hash, required=True
     )
     hq.twist = lambda asked, honest: (
-        said(200, encode_offer(forged)) if asked.target.endswith("offer.json") else
-        everything_of(FORGED)(asked, honest)
+        said(200, encode_offer(forged))
+        if asked.target.endswith("offer.json")
+        else everything_of(FORGED)(asked, honest)
     )
     before = settled_part(updater)
     with pytest.raises(UnexpectedRelease) as caught:

@@ -13,6 +13,7 @@ COMMANDS = {
     "pack": ("pack", "make packages and the catalog"),
     "diff": ("diff", "show what a worker on A would download for B"),
     "publish": ("publish", "bring releases to an HQ or a folder, only what it lacks"),
+    "bundle": ("bundle", "carry a release in one file, for machines without a network"),
     "hq": ("hq", "serve an HQ, import into it, require a release"),
     "list": ("list", "show what an HQ offers"),
     "update": ("update", "install or update tools"),

@@ -7,7 +7,9 @@ import re
 CATALOG_NAME = "catalog.json"
 CHECKSUMS_NAME = "checksums.sha256"
 
-_ASSET = re.compile(r"(tool|frontend)_[a-z0-9_-]+_[0-9].*\.(zip(\.[0-9]{3})?|manifest\.json|guide)\Z")
+_ASSET = re.compile(
+    r"(tool|frontend)_[a-z0-9_-]+_[0-9].*\.(zip(\.[0-9]{3})?|manifest\.json|guide)\Z"
+)
 
 
 def package_name(tool_id: str, version: str) -> str:

@@ -6,17 +6,19 @@ A bundle is a ZIP whose members are stored; docs/formats.md says under which nam
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from bitstation.core.atlas import Atlas
-from bitstation.core.blockmap import BlockMap, whole_map
-from bitstation.core.digest import EMPTY, Digest
-from bitstation.core.manifest import Entry, Manifest
+from bitstation.core.digest import Digest
+from bitstation.core.manifest import Manifest
 from bitstation.core.mirror import MAX_OFFER_BYTES, OFFER_NAME
-from bitstation.core.recipe import INLINE, Fetch, Patch, Recipe, Recipes, Segment
+from bitstation.core.plan import How
+from bitstation.core.planning import Ground, Knowledge, plan_update
+from bitstation.core.ranges import GAP_BYTES
+from bitstation.core.recipe import INLINE, Fetch, Patch
 from bitstation.core.wire import BaseRef, ReleaseOffer
 from bitstation.errors import ManifestError
 
@@ -73,26 +75,23 @@ def needs_of_all(target: Manifest) -> Needs:
     return Needs({entry.sha256: entry.size for entry in target.entries})
 
 
-def needs_beyond(
-    base: Manifest, base_atlas: Atlas, target: Manifest, atlas: Atlas, recipes: Recipes
-) -> Needs:
-    """What a machine lacks that has exactly the base; ``recipes`` are of the guide from there.
-
-    A block is needed as it is where neither the base has it nor a recipe makes it; of a recipe
-    the span that it reads is needed. A file without a map is one block.
-    """
-    known = set(_blocks_of(base, base_atlas))
-    here = {entry.sha256 for entry in base.entries} | {EMPTY}
-    lacking = {entry.sha256: entry for entry in target.entries if entry.sha256 not in here}
+def needs_beyond(base: Manifest, base_atlas: Atlas, target: Manifest, known: Knowledge) -> Needs:
+    """What a machine lacks that has exactly the base: what its own plan would ask a source for."""
+    places = {
+        block.digest: (blockmap.file_digest, block.offset)
+        for entry in base.entries
+        if (blockmap := base_atlas.maps.get(entry.sha256))
+        for block in blockmap.blocks()
+    }
+    ground = Ground(frozenset(entry.sha256 for entry in base.entries), places)
+    plan = plan_update(base, target, ground, known)
+    whole = {entry.sha256: entry.size_bytes for entry in plan.entries if entry.how is How.FETCH}
     spans: dict[Digest, list[Span]] = {}
-    for digest, entry in lacking.items():
-        blockmap = _map_of(entry, atlas)
-        segments = _by_block(recipes.get(digest, ())) | _missing_in(
-            recipes.get(digest, ()), atlas.recipes.get(digest, ())
-        )
-        for blob, span in _lacked(blockmap, digest, known, segments):
-            spans.setdefault(blob, []).append(span)
-    return _settled({digest: entry.size for digest, entry in lacking.items()}, spans)
+    for entry in plan.entries:
+        for step in (segment.step for segment in entry.fetched()):
+            if isinstance(step, Fetch | Patch) and step.blob != INLINE:
+                spans.setdefault(step.blob, []).append(Span(step.offset, step.length))
+    return joined([Needs(whole, {digest: tuple(found) for digest, found in spans.items()})])
 
 
 def joined(each: Sequence[Needs]) -> Needs:
@@ -139,57 +138,12 @@ def parse_bundle_offer(data: bytes, *, what: str) -> BundleOffer:
     raise ManifestError.of(what, faults)
 
 
-def _blocks_of(manifest: Manifest, atlas: Atlas) -> Iterator[bytes]:
-    for entry in manifest.entries:
-        blockmap = _map_of(entry, atlas)
-        yield from (blockmap.digest(number) for number in range(len(blockmap)))
-
-
-def _map_of(entry: Entry, atlas: Atlas) -> BlockMap:
-    return atlas.maps.get(entry.sha256) or whole_map(entry.sha256, entry.size)
-
-
-def _by_block(recipe: Recipe) -> dict[int, Segment]:
-    return {
-        number: segment for segment in recipe for number in range(segment.first, segment.end)
-    }
-
-
-def _missing_in(first: Recipe, second: Recipe) -> dict[int, Segment]:
-    """Segments by block of the second recipe, for the blocks that the first does not make."""
-    made = _by_block(first).keys()
-    return {number: found for number, found in _by_block(second).items() if number not in made}
-
-
-def _lacked(
-    blockmap: BlockMap, digest: Digest, known: set[bytes], segments: Mapping[int, Segment]
-) -> Iterator[tuple[Digest, Span]]:
-    """Spans, of the file or of packs, that the blocks of a file need which are not known."""
-    offset = 0
-    for number, length in enumerate(blockmap.lengths):
-        if blockmap.digest(number) not in known:
-            segment = segments.get(number)
-            if segment is None:
-                yield digest, Span(offset, length)
-            elif isinstance(segment.step, Fetch | Patch) and segment.step.blob != INLINE:
-                yield segment.step.blob, Span(segment.step.offset, segment.step.length)
-        offset += length
-
-
-def _settled(sizes: Mapping[Digest, int], spans: Mapping[Digest, Sequence[Span]]) -> Needs:
-    """Spans united; what is needed from its first byte to its last is a whole blob."""
-    united = {digest: _united(found) for digest, found in spans.items()}
-    whole = {
-        digest: sizes[digest]
-        for digest, found in united.items()
-        if digest in sizes and found == (Span(0, sizes[digest]),)
-    }
-    return Needs(whole, {digest: found for digest, found in united.items() if digest not in whole})
-
-
 def _united(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """The same bytes in spans that do not touch; a few bytes more where there are too many."""
-    ordered, gap = sorted(spans), 0
+    """Spans that hold these, and the gaps between them that a worker reads over.
+
+    Wider gaps are taken in too where there are too many spans.
+    """
+    ordered, gap = sorted(spans), GAP_BYTES
     while True:
         found: list[Span] = []
         for span in ordered:
@@ -200,4 +154,4 @@ def _united(spans: Iterable[Span]) -> tuple[Span, ...]:
                 found.append(span)
         if len(found) <= MAX_SPANS:
             return tuple(found)
-        ordered, gap = found, max(64 * 1024, gap * 2)
+        ordered, gap = found, gap * 2

@@ -12,7 +12,6 @@ from bitstation.core.manifest import Manifest
 from bitstation.core.mirror import (
     BLOBS,
     MAX_OFFER_BYTES,
-    OFFER_NAME,
     blob_path,
     encode_offer,
     offer_path,
@@ -21,7 +20,7 @@ from bitstation.core.mirror import (
 )
 from bitstation.core.names import newest, version_fault
 from bitstation.core.wire import BlobRef, BlobWanted, GuideRef, ReleaseOffer
-from bitstation.errors import DiskFull, NotFound, ReleaseConflict, StoreLocked
+from bitstation.errors import DiskFull, ReleaseConflict, StoreLocked
 from bitstation.publisher.copying import BlobCopier
 from bitstation.publisher.destination import Cargo, Destination, Held, Shipment
 from bitstation.publisher.static_catalog import update_catalog
@@ -174,7 +173,9 @@ class _StaticShipment(Shipment):
         self, guides: Sequence[GuideRef], packs: Sequence[BlobRef]
     ) -> tuple[BlobWanted, ...]:
         self._guides = tuple(guides)
-        blobs = [(ref.sha256, ref.size) for ref in guides] + [(ref.sha256, ref.size) for ref in packs]
+        blobs = [(ref.sha256, ref.size) for ref in guides] + [
+            (ref.sha256, ref.size) for ref in packs
+        ]
         return self._destination.lacking(blobs)
 
     def put(self, blob: BlobWanted, cargo: Cargo, on_bytes: OnBytes) -> None:

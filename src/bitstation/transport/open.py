@@ -1,4 +1,4 @@
-"""From what a user names to a source: an address, a release folder, a mirror, a package, a bundle."""
+"""From what a user names to a source: address, release folder, mirror, package or bundle."""
 
 from __future__ import annotations
 
