@@ -10,6 +10,7 @@ import pytest
 from bitstation.core.digest import digest_of
 from bitstation.testing.local_hq import LocalHq, local_hq
 from bitstation.testing.releases import Release, make_release
+from bitstation.transport.hq import HqClient
 from tests.cli.conftest import Bitstation, Ended, Shelf
 
 AtHq = Callable[..., Ended]
@@ -156,13 +157,18 @@ def test_a_release_is_required_or_only_looked_up(
 
 
 def test_an_update_goes_to_what_is_required_else_to_the_latest(
-    at_hq: AtHq, imported: list[Release], make: Make, tool_id: str, root: Path, shelf: Shelf
+    at_hq: AtHq, hq: LocalHq, imported: list[Release], tool_id: str, root: Path
 ):
+    client = HqClient(hq.url)
+    guides = client.offer(tool_id, "1.1.0").guides
+    client.close()
     told = at_hq("update", tool_id, "--json").object
     assert (told["to_version"], told["files_downloaded"]) == ("1.0.0", 2)
     told = at_hq("update", tool_id, "--version", "1.1.0", "--json").object
     assert (told["to_version"], told["files_downloaded"]) == ("1.1.0", 1)
-    assert set(told["sources"].values()) == {len(b"1.1.0")}
+    # The changed file, and the guide from the release that is here.
+    [guide_bytes] = [ref.size for ref in guides if ref.base == imported[0].manifest.manifest_hash]
+    assert set(told["sources"].values()) == {len(b"1.1.0") + guide_bytes}
     # What HQ requires is no downgrade attack.
     assert at_hq("update", tool_id).code == 0
     assert current(root, tool_id) == "v1.0.0"

@@ -47,6 +47,7 @@ MODEL = bytes(range(256)) * 20_000  # 5.12 MB: three blocks of the engine's
 MODEL_DIGEST = digest_of(MODEL)
 OLD = make_release({"a.txt": b"old", "same.txt": b"same"}, "1.0.0")
 NEW = make_release({"a.txt": b"new", "same.txt": b"same", "models/m.bin": MODEL}, "1.1.0")
+MANIFEST_BYTES = len(NEW.manifest.encode())
 FORGED = make_release({"a.txt": b"forged"}, "1.1.0")
 OTHER = make_release({"a.txt": b"other"}, "1.1.0", tool_id="other-tool")
 
@@ -273,7 +274,7 @@ def test_a_transfer_that_breaks_goes_on_where_it_was(
         "bytes=4000000-5119999",
         "bytes=4000000-5119999",
     ]
-    assert stats.bytes_downloaded == len(MODEL) + len(b"new")
+    assert stats.bytes_downloaded == len(MODEL) + len(b"new") + MANIFEST_BYTES
     assert updater.verify(deep=True).damaged == ()
 
 
@@ -352,4 +353,4 @@ def test_wrong_bytes_once_are_fetched_again(
     hq.twist = lie_once
     stats = updater.update(source, NEW.version)
     assert stats.activated
-    assert stats.bytes_downloaded == 2 * len(MODEL) + len(b"new")
+    assert stats.bytes_downloaded == 2 * len(MODEL) + len(b"new") + MANIFEST_BYTES

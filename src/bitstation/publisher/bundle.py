@@ -96,7 +96,6 @@ def write_bundle(
     max_asset_bytes: int = DEFAULT_MAX_ASSET_BYTES,
     progress: Progress = silent,
     stop: Stop | None = None,
-    disk: Disk | None = None,
 ) -> list[Path]:
     """Write a bundle at ``out``, or its parts after it; gives the files.
 
@@ -104,7 +103,7 @@ def write_bundle(
     beside ``out`` without meaning; a single file is there whole or not at all, of several parts
     the first comes last.
     """
-    disk, out = disk or Disk(), host.native_path(out.absolute())
+    disk, out = Disk(), host.native_path(out.absolute())
     stop = stop or Stop()
     free = free_bytes(out.parent) if out.parent.is_dir() else plan.size_bytes
     if plan.size_bytes > free:

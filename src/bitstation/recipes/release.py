@@ -36,7 +36,7 @@ class Made(msgspec.Struct, frozen=True):
     packs: tuple[MadePack, ...] = ()
 
 
-def make_release(
+def make_release(  # noqa: PLR0913 - a stand-in with the arguments of what comes
     target: Manifest,
     manifest_bytes: bytes,
     blobs: Source,
