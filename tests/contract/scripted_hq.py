@@ -29,16 +29,19 @@ def problem(status: int, code: str, detail: str = "for a reason") -> Said:
 class ScriptedHq:
     """Answers as an HQ that holds these releases of one tool, the last of them the latest.
 
-    ``twist`` is given every request and its honest answer, and decides what is sent.
+    ``guides``, given as base and bytes, are beside every one of them. ``twist`` is given every request and its honest answer, and decides what is sent.
     """
 
-    def __init__(self, *releases: Release) -> None:
+    def __init__(
+        self, *releases: Release, guides: tuple[tuple[Digest | None, bytes], ...] = ()
+    ) -> None:
         self.required: Release | None = None
         self.twist: Twist = lambda _asked, honest: honest
         self._releases = releases
         self._places = {
-            f"/{path}": data for each in releases for path, data in layout_of(each).items()
+            f"/{path}": data for each in releases for path, data in layout_of(each, *guides).items()
         }
+        self._guides = guides
 
     def __call__(self, asked: Asked) -> Said:
         return self.twist(asked, self._honest(asked))
@@ -63,7 +66,7 @@ class ScriptedHq:
             if target == "/" + offer_path(manifest.tool_id, manifest.tool_version) or (
                 is_of_tool and release is wanted
             ):
-                offer = msgspec.structs.replace(offer_of(release), required=required)
+                offer = msgspec.structs.replace(offer_of(release, *self._guides), required=required)
                 return said(200, encode_offer(offer))
         data = self._places.get(target)
         return problem(404, "not-found") if data is None else span_of(data, asked)

@@ -106,7 +106,7 @@ def sized_parts(path: Path, name: str) -> list[tuple[Path, int]]:
         return parts
     sizes = {part_number(part.name, whole): size for part, size in parts}
     stated = {**_listed_parts(whole), **_catalogued_parts(whole)}
-    last = max(*sizes, *stated)
+    last = max([*sizes, *stated])
     faults = []
     for number in range(1, last + 1):
         part, size = part_path(whole, number).name, sizes.get(number)
