@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from bitstation.core.digest import digest_of
-from bitstation.core.manifest import MAX_MANIFEST_BYTES
+from bitstation.core.manifest import MAX_MANIFEST_BYTES, parse_manifest
 from bitstation.core.wire import BlobWanted
 from bitstation.publisher.destination import Cargo, Destination, Held, Shipment
 from bitstation.publisher.freight import Freight, Wish, opened
@@ -101,9 +101,7 @@ class Publisher:
     def _publish(self, freight: Freight) -> Published:
         manifest, destination = freight.manifest, self._destination
         shipment = destination.begin(manifest, freight.manifest_bytes)
-        if shipment.known is not None:
-            # The same release, perhaps with another created_at: guides must tell of that one.
-            freight = freight._replace(manifest_bytes=self._as_published(freight, shipment))
+        freight = self._as_published(freight, shipment)
         title = f"{manifest.tool_id} {manifest.tool_version}"
         sent_bytes = self._put_all(shipment, shipment.wanted, freight.cargo, title)
         held = destination.releases(manifest.tool_id)
@@ -127,12 +125,17 @@ class Publisher:
             guide_bytes,
         )
 
-    def _as_published(self, freight: Freight, shipment: Shipment) -> bytes:
+    def _as_published(self, freight: Freight, shipment: Shipment) -> Freight:
+        """The release with the manifest that is there; its created_at may be another.
+
+        Guides must tell of that one, byte for byte, for later ones patch it.
+        """
         known = shipment.known
         if known is None or known.manifest.sha256 == digest_of(freight.manifest_bytes):
-            return freight.manifest_bytes
+            return freight
         source = self._destination.source()
-        return source.read_object(known.manifest.sha256, MAX_MANIFEST_BYTES)
+        data = source.read_object(known.manifest.sha256, MAX_MANIFEST_BYTES)
+        return Freight(parse_manifest(data), data, freight.cargo)
 
     def _put_beside(self, shipment: Shipment, beside: Beside, title: str) -> int:
         wanted = shipment.name_guides(beside.guides, beside.packs)
