@@ -29,7 +29,8 @@ def problem(status: int, code: str, detail: str = "for a reason") -> Said:
 class ScriptedHq:
     """Answers as an HQ that holds these releases of one tool, the last of them the latest.
 
-    ``guides``, given as base and bytes, are beside every one of them. ``twist`` is given every request and its honest answer, and decides what is sent.
+    ``guides``, given as base and bytes, are beside every one of them. ``twist`` is given
+    every request and its honest answer, and decides what is sent.
     """
 
     def __init__(

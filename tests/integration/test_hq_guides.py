@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -146,17 +147,20 @@ def test_an_announcement_counts_until_the_next_one(caller: Caller, first: Mapped
     ]
 
 
-def test_a_restarted_hq_still_knows_what_was_announced(tmp_path, first: Mapped):
+def test_a_restarted_hq_still_knows_what_was_announced(tmp_path: Path, first: Mapped):
+    guide = guide_to(first)
+
+    def span(start: int, end: int) -> dict[str, str]:
+        return {"Content_Range": f"bytes {start}-{end - 1}/{len(guide)}"}
+
     with local_hq(tmp_path) as hq, calling(hq) as caller:
         session = session_with(caller, first)
-        guide = guide_to(first)
         assert announce(caller, session, named((None, guide))).status == 200
-        assert caller.put(session, guide[:10], digest_of(guide),
-                          Content_Range=f"bytes 0-9/{len(guide)}").status == 200  # fmt: skip
+        assert caller.put(session, guide[:10], digest_of(guide), **span(0, 10)).status == 200
         hq.kill()
     with local_hq(tmp_path) as hq, calling(hq) as caller:
-        assert caller.put(session, guide[10:], digest_of(guide),
-                          Content_Range=f"bytes 10-{len(guide) - 1}/{len(guide)}").status == 200  # fmt: skip
+        rest = guide[10:]
+        assert caller.put(session, rest, digest_of(guide), **span(10, len(guide))).status == 200
         assert caller.commit(session).status == 200
         assert [ref.sha256 for ref in offer(caller, first).guides] == [digest_of(guide)]
 

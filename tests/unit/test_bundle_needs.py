@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -106,7 +107,7 @@ def test_united_spans_cover_all_and_never_touch(given_spans: list[Span]) -> None
     assert all(
         any(one.offset <= s.offset and s.end <= one.end for one in found) for s in given_spans
     )
-    assert all(a.end + GAP_BYTES < b.offset for a, b in zip(found, found[1:], strict=False))
+    assert all(a.end + GAP_BYTES < b.offset for a, b in pairwise(found))
     edges = {s.offset for s in given_spans}, {s.end for s in given_spans}
     assert all(one.offset in edges[0] and one.end in edges[1] for one in found)
 

@@ -38,7 +38,7 @@ def test_what_could_be_another_path_is_none(name: str) -> None:
         offer_path(name)
     with pytest.raises(UsageError):
         offer_path("x", name)
-    with pytest.raises(ValueError, match="no digest|not a digest"):
+    with pytest.raises(ValueError, match="not a digest"):
         blob_path(Digest(name))
 
 

@@ -112,8 +112,9 @@ def write_bundle(
         on_bytes = progress("bundle", out.name, plan.size_bytes)
         parts = PartsWriter(work / out.name, max_asset_bytes, disk)
         try:
-            _fill(ZipWriter(parts, on_bytes, stop), source, plan)
-            files = parts.finish()
+            writer = ZipWriter(parts, on_bytes, stop)
+            _fill(writer, source, plan)
+            files = writer.finish()
         finally:
             parts.close()
         # What a worker would refuse must not leave the house.
