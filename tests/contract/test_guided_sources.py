@@ -8,11 +8,12 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from bitstation.codec.guiding import Papers
 from bitstation.core.assets import guide_name, package_name
 from bitstation.core.digest import digest_of
-from bitstation.core.mirror import blob_path
+from bitstation.core.mirror import blob_path, encode_offer, offer_path
 from bitstation.testing.mapped import Mapped, guide_to, map_release
 from bitstation.testing.releases import TOOL_ID, make_release
 from bitstation.transport.bundle import BundleSource
@@ -20,8 +21,15 @@ from bitstation.transport.hq import HqClient, HqSource
 from bitstation.transport.mirror import MirrorSource
 from bitstation.transport.package import PackageSource
 from bitstation.transport.source import Source
-from tests.contract.layouts import Guided, static_server, write_bundle, write_mirror, write_zip
-from tests.contract.scripted_hq import ScriptedHq, source_of
+from tests.contract.layouts import (
+    bundle_members,
+    Guided,
+    static_server,
+    write_bundle,
+    write_mirror,
+    write_zip,
+)
+from tests.contract.scripted_hq import ScriptedHq, offer_of, source_of
 from tests.contract.web_server import serving
 
 MODEL = os.urandom(20_000)
@@ -121,6 +129,17 @@ def test_a_guide_that_changed_on_the_disk_costs_bytes_only(tmp_path: Path) -> No
     found = MirrorSource(root).resolve(TOOL_ID, None)
     assert found.manifest == TARGET.release.manifest
     assert found.guidance.atlas_bytes == b""
+
+
+def test_only_an_hq_may_require_a_release(tmp_path: Path) -> None:
+    stated = encode_offer(structs.replace(offer_of(TARGET.release), required=True))
+    root = write_mirror(tmp_path / "mirror", TARGET.release)
+    (root / offer_path(TOOL_ID)).write_bytes(stated)
+    members = {**bundle_members(TARGET.release), "offer.json": stated}
+    bundle = BundleSource(write_zip(tmp_path / "b", members))
+    # It would let an older release in.
+    assert not MirrorSource(root).resolve(TOOL_ID, None).required
+    assert not bundle.resolve(TOOL_ID, None).required
 
 
 def test_only_what_costs_no_network_is_local(make: Make) -> None:

@@ -255,7 +255,7 @@ def test_a_release_has_at_most_eight_guides(caller: Caller, first: Mapped, tool_
 
 
 def test_the_offer_of_a_tool_is_what_its_channel_requires_else_the_latest(
-    caller: Caller, first: Mapped, second: Mapped, tool_id: str
+    caller: Caller, running: LocalHq, first: Mapped, second: Mapped, tool_id: str
 ):
     place = f"/api/v1/tools/{tool_id}"
     assert caller.get(f"{place}/offer.json").code == "not-found"
@@ -274,6 +274,13 @@ def test_the_offer_of_a_tool_is_what_its_channel_requires_else_the_latest(
     assert told("?channel=beta") == ("1.1.0", False)
     assert told(version="1.1.0/") == ("1.1.0", False)
     assert told("?channel=beta", "1.0.0/") == ("1.0.0", False)
+    assert told("?channel=" + "b" * 4000) == ("1.1.0", False)
+    for channel, version in (("stable", "1.0.0"), ("beta", None)):
+        source = HqSource(HqClient(running.url), channel)
+        required = source.required(tool_id)
+        assert (required.version if required else None) == version
+        assert source.resolve(tool_id, "1.0.0").required == (channel == "stable")
+        source.close()
     assert caller.get(f"{place}/9.9.9/offer.json").code == "not-found"
 
 

@@ -144,10 +144,11 @@ class Context:
         from bitstation.transport.open import open_source
 
         args = self.args
+        channel = getattr(args, "channel", None) or "stable"
         names = (getattr(args, name, None) for name in ("from_zip", "from_bundle", "from_"))
         if named := next(filter(None, names), None):
-            return self._watch(open_source(named))
-        opened = open_source(self.hq_url(), channel=getattr(args, "channel", None) or "stable")
+            return self._watch(open_source(named, channel=channel))
+        opened = open_source(self.hq_url(), channel=channel)
         return self._watch(opened)
 
     def hq_client(self, token: TokenProvider = lambda: None) -> HqClient:

@@ -13,8 +13,9 @@ from bitstation.hq.guides import Guides
 from bitstation.hq.releases import Releases
 from bitstation.hq.requirements import Requirements
 
-# About 1.3 KB each.
+# About 1.3 KB each, where nobody makes up endless names of channels.
 _MAX_KEPT = 10_000
+_MAX_CHANNEL_CHARS = 32
 
 
 class Wish(NamedTuple):
@@ -45,6 +46,8 @@ class Offers:
         # Asked before the queries: a change that comes between makes the answer count as old.
         epochs = self._now()
         data = encode_offer(self._offer(wish))
+        if len(wish.channel) > _MAX_CHANNEL_CHARS:
+            return data
         with self._lock:
             if self._epochs != epochs or len(self._kept) >= _MAX_KEPT:
                 self._kept = {}

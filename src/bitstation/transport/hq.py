@@ -283,7 +283,7 @@ class HqSource(Source):
         if tool_id is None:
             raise UsageError(detail=f"{self.name} holds many tools: name one")
         offer = self._client.offer(tool_id, version, self._channel)
-        return offer_of(offer)
+        return offer_of(offer, required=offer.required)
 
     def _open(self, digest: Digest, offset: int, length: int | None) -> RangeReader:
         return self._client.open_blob(digest, offset, length)

@@ -53,13 +53,18 @@ class Offer(msgspec.Struct, frozen=True):
     """Releases one of which must be here, because the source lacks what they have."""
 
 
-def offer_of(stated: ReleaseOffer, needs: tuple[BaseRef, ...] = ()) -> Offer:
-    """Offer of a source that keeps manifests and guides as blobs."""
+def offer_of(
+    stated: ReleaseOffer, *, required: bool = False, needs: tuple[BaseRef, ...] = ()
+) -> Offer:
+    """Offer of a source that keeps manifests and guides as blobs.
+
+    ``required``: only an HQ may say so, for it allows a downgrade.
+    """
     return Offer(
         stated.tool_id,
         stated.version,
         manifest_hash=stated.manifest_hash,
-        required=stated.required,
+        required=required,
         manifest=stated.manifest,
         guides=stated.guides,
         needs=needs,
