@@ -22,8 +22,8 @@ from bitstation.transport.mirror import MirrorSource
 from bitstation.transport.package import PackageSource
 from bitstation.transport.source import Source
 from tests.contract.layouts import (
-    bundle_members,
     Guided,
+    bundle_members,
     static_server,
     write_bundle,
     write_mirror,
