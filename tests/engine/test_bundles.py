@@ -302,6 +302,20 @@ def test_a_failure_leaves_no_bundle_and_an_earlier_one_as_it_was(
     assert list(tmp_path.glob("x.bundle*")) == [path]
 
 
+@pytest.mark.parametrize("block", CHANGED)
+def test_a_damaged_block_never_leaves_in_a_bundle(make: Bundle, mirror: Path, block: int) -> None:
+    blob = mirror / blob_path(digest_of(SECOND.files["m.bin"]))
+    data = bytearray(blob.read_bytes())
+    data[(block + 1) * BLOCK_BYTES - 1] ^= 1
+    blob.write_bytes(data)
+    with pytest.raises(DigestMismatch, match=f"the block at {block * BLOCK_BYTES}"):
+        make("1.0.0")
+    data[(block + 1) * BLOCK_BYTES - 1] ^= 1
+    data[0] ^= 1
+    blob.write_bytes(data)
+    make("1.0.0")
+
+
 def test_without_guides_a_bundle_from_a_base_holds_changed_files_whole(
     tmp_path: Path, updater: DeltaUpdater
 ) -> None:

@@ -11,11 +11,13 @@ import msgspec
 
 from bitstation import host
 from bitstation.codec.guiding import Papers
+from bitstation.core.blockmap import BlockMap
 from bitstation.core.bundle import (
     DEFAULT_MAX_ASSET_BYTES,
     MAX_BASES,
     BundleOffer,
     Needs,
+    Span,
     blob_member,
     joined,
     needs_beyond,
@@ -28,6 +30,7 @@ from bitstation.core.planning import Knowledge
 from bitstation.core.wire import BaseRef, BlobRef, GuideRef
 from bitstation.errors import DiskFull, UsageError
 from bitstation.publisher.progress import Progress, silent
+from bitstation.publisher.span_proof import SpanProof
 from bitstation.publisher.zip_writer import ZipWriter
 from bitstation.storage.durable import Disk
 from bitstation.storage.faults import disk_errors, free_bytes
@@ -53,6 +56,8 @@ class BundlePlan(msgspec.Struct, frozen=True):
     offer: BundleOffer
     manifest_bytes: bytes
     needs: Needs
+    maps: dict[Digest, BlockMap] = {}
+    """Of files that it holds in spans, which are proved by them."""
 
     @property
     def size_bytes(self) -> int:
@@ -82,10 +87,16 @@ def plan_bundle(source: Source, wish: BundleWish) -> BundlePlan:
             BaseRef(base.manifest.tool_version, base.manifest.manifest_hash) for base in bases
         ),
     )
-    needs = needs_of_all(manifest)
-    if bases:
-        needs = joined([_beyond(source, base, offered.version) for base in bases])
-    return BundlePlan(offer, plain.manifest_bytes, needs)
+    if not bases:
+        return BundlePlan(offer, plain.manifest_bytes, needs_of_all(manifest))
+    needs = joined([_beyond(source, base, offered.version) for base in bases])
+    maps = plain.guidance.atlas.maps
+    return BundlePlan(
+        offer,
+        plain.manifest_bytes,
+        needs,
+        {digest: maps[digest] for digest in needs.spans if digest in maps},
+    )
 
 
 def write_bundle(
@@ -176,23 +187,27 @@ def _fill(writer: ZipWriter, source: Source, plan: BundlePlan) -> None:
     written = {plan.offer.manifest.sha256, *(ref.sha256 for ref in plan.offer.guides)}
     for digest, size in sorted(plan.needs.whole.items()):
         if digest not in written:
-            _add(writer, source, digest, blob_member(digest), (0, size), is_whole=True)
+            with source.read_range(digest, 0, size) as reader:
+                writer.add_stored(blob_member(digest), (size, reader.readinto), digest)
     for digest, spans in sorted(plan.needs.spans.items()):
         for span in spans:
-            _add(writer, source, digest, span_member(digest, span), span)
+            _add_span(writer, source, digest, span, plan.maps.get(digest))
 
 
-def _add(
-    writer: ZipWriter,
-    source: Source,
-    digest: Digest,
-    name: str,
-    span: tuple[int, int],
-    *,
-    is_whole: bool = False,
+def _add_span(
+    writer: ZipWriter, source: Source, digest: Digest, span: Span, blockmap: BlockMap | None
 ) -> None:
+    """Raises DigestMismatch where a block of a file is another; of packs there are no maps."""
+    proof = SpanProof(blockmap, span, source.name) if blockmap else None
     with source.read_range(digest, *span) as reader:
-        writer.add_stored(name, (span[1], reader.readinto), digest if is_whole else None)
+
+        def readinto(buffer: memoryview) -> int:
+            count = reader.readinto(buffer)
+            if proof:
+                proof.take(buffer[:count])
+            return count
+
+        writer.add_stored(span_member(digest, span), (span.length, readinto))
 
 
 def _of_bytes(data: bytes) -> tuple[int, Callable[[memoryview], int]]:
