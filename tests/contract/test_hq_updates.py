@@ -31,7 +31,7 @@ from bitstation.testing.invariants import check_settled, look_at
 from bitstation.testing.releases import CREATED_AT, TOOL_ID, Release, make_release
 from bitstation.transport import http
 from bitstation.transport.hq import HqSource
-from bitstation.worker import fetch
+from bitstation.worker import intake
 from tests.contract.scripted_hq import (
     BLOBS,
     ScriptedHq,
@@ -54,7 +54,7 @@ OTHER = make_release({"a.txt": b"other"}, "1.1.0", tool_id="other-tool")
 
 @pytest.fixture(autouse=True)
 def in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(intake, "FIRST_PAUSE_S", 0.0)
 
 
 @pytest.fixture
@@ -284,7 +284,7 @@ def test_a_transfer_that_gets_nowhere_is_given_up(
     breaks = hq.twist = Breaks(*[0] * 100)
     with pytest.raises(SourceError):
         updater.update(source, NEW.version)
-    assert breaks.ranges == ["bytes=0-5119999"] * fetch.ATTEMPTS
+    assert breaks.ranges == ["bytes=0-5119999"] * intake.ATTEMPTS
 
 
 def test_a_transfer_that_moves_on_each_time_is_not_given_up(

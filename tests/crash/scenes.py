@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from bitstation import DeltaUpdater, Eligibility
+from bitstation.core.digest import digest_of
+from bitstation.errors import NotFound
 from bitstation.storage.durable import Disk
 from bitstation.storage.reuse import LINK_FROM_BYTES
 from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.invariants import Invariants, wrong_files
+from bitstation.testing.mapped import guide_to, map_release, offer
 from bitstation.testing.memory_source import MemorySource
 from bitstation.testing.releases import TOOL_ID, Release, make_release
 from bitstation.worker.run import Options
@@ -49,7 +53,38 @@ NEW = make_release(
 NEWER = make_release({"models/b.gguf": OTHER_MODEL, "src/main.py": b"print(3)"}, "1.2.0")
 OTHER = make_release({"models/a.gguf": MODEL}, "3.0.0", tool_id=OTHER_ID)
 
+WEIGHTS = random.Random(7).randbytes(LINK_FROM_BYTES + 1000)
+BY_BLOCKS_OLD = map_release(
+    make_release({"models/a.gguf": WEIGHTS, "src/main.py": b"print(1)"}, "1.0.0"),
+    block_bytes=40_000,
+)
+BY_BLOCKS_NEW = map_release(
+    make_release(
+        {
+            "models/a.gguf": b"head" + WEIGHTS[4:],
+            "models/b.gguf": WEIGHTS[:100_000] + bytes(80_000),
+            "src/main.py": b"print(2)",
+        },
+        "1.1.0",
+    ),
+    block_bytes=40_000,
+)
+
 Act = Callable[[DeltaUpdater, MemorySource], object]
+
+
+def plain_source() -> MemorySource:
+    """Releases of which nothing but the manifests is known."""
+    return MemorySource(OLD, NEW, NEWER, OTHER)
+
+
+def guided_source() -> MemorySource:
+    """Releases with guides, so that files are built from blocks."""
+    source = MemorySource(OTHER)
+    offer(source, BY_BLOCKS_OLD, guide_to(BY_BLOCKS_OLD))
+    offer(source, BY_BLOCKS_NEW, guide_to(BY_BLOCKS_NEW))
+    offer(source, BY_BLOCKS_NEW, guide_to(BY_BLOCKS_NEW, BY_BLOCKS_OLD), BY_BLOCKS_OLD)
+    return source
 
 
 class Scene(NamedTuple):
@@ -62,6 +97,7 @@ class Scene(NamedTuple):
     allowed: tuple[Release, ...]
     may_be_absent: bool = False
     """Whether no release may be current after the stop."""
+    make_source: Callable[[], MemorySource] = plain_source
 
 
 def update_to(release: Release) -> Act:
@@ -119,6 +155,18 @@ def interrupted(updater: DeltaUpdater, source: MemorySource) -> object:
     raise AssertionError("it should have failed")
 
 
+def interrupted_within(updater: DeltaUpdater, source: MemorySource) -> object:
+    """An update that lost its source when some blocks of a file were there."""
+    digest = digest_of(BY_BLOCKS_NEW.release.files["models/b.gguf"])
+    source.drop(digest)
+    try:
+        updater.update(source, BY_BLOCKS_NEW.release.version)
+    except NotFound:
+        source.add(BY_BLOCKS_NEW.release)
+        return None
+    raise AssertionError("it should have failed")
+
+
 SCENES = [
     Scene("first install", (), update_to(OLD), OLD, (OLD,), may_be_absent=True),
     Scene("update", (update_to(OLD), used), update_to(NEW), NEW, (OLD, NEW)),
@@ -128,6 +176,22 @@ SCENES = [
         update_to(NEWER),
         NEWER,
         (NEW, NEWER),
+    ),
+    Scene(
+        "update by blocks",
+        (update_to(BY_BLOCKS_OLD.release),),
+        update_to(BY_BLOCKS_NEW.release),
+        BY_BLOCKS_NEW.release,
+        (BY_BLOCKS_OLD.release, BY_BLOCKS_NEW.release),
+        make_source=guided_source,
+    ),
+    Scene(
+        "resumed update by blocks",
+        (update_to(BY_BLOCKS_OLD.release), interrupted_within),
+        update_to(BY_BLOCKS_NEW.release),
+        BY_BLOCKS_NEW.release,
+        (BY_BLOCKS_OLD.release, BY_BLOCKS_NEW.release),
+        make_source=guided_source,
     ),
     Scene("resumed update", (update_to(OLD), interrupted), update_to(NEW), NEW, (OLD, NEW)),
     Scene(
@@ -165,7 +229,7 @@ class Stage:
 
     def __init__(self, folder: Path, scene: Scene) -> None:
         self.scene = scene
-        self.source = MemorySource(OLD, NEW, NEWER, OTHER)
+        self.source = scene.make_source()
         self.root = folder / "tools"
         self.beside = folder / "beside"
         self.beside.mkdir()

@@ -11,7 +11,7 @@ import pytest
 from bitstation import DeltaUpdater
 from bitstation.storage import proving
 from bitstation.testing.releases import TOOL_ID
-from bitstation.worker import fetch
+from bitstation.worker import intake
 
 MakeUpdater = Callable[..., DeltaUpdater]
 
@@ -31,7 +31,7 @@ sys.addaudithook(_note_open)
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """A source that fails is asked again at once."""
-    monkeypatch.setattr(fetch, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(intake, "FIRST_PAUSE_S", 0.0)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from bitstation.testing.invariants import check_settled, wrong_files
 from bitstation.testing.mapped import BLOCK_BYTES, Mapped, guide_to, map_of, map_release, offer
 from bitstation.testing.memory_source import Asked, MemorySource, other_bytes, unreachable
 from bitstation.testing.releases import TOOL_ID, make_release
-from bitstation.worker import fetch
+from bitstation.worker import intake
 
 _RANDOM = random.Random(1)
 MODEL = _RANDOM.randbytes(20 * BLOCK_BYTES + 123)
@@ -298,6 +298,31 @@ def test_a_base_that_rotted_is_noticed(installed: DeltaUpdater) -> None:
     check(installed)
 
 
+def test_a_repair_fetches_the_damaged_block_only(installed: DeltaUpdater) -> None:
+    model = installed.tree.release("1.0.0") / "model.bin"
+    data = bytearray(MODEL)
+    data[5 * BLOCK_BYTES + 1] ^= 1
+    model.chmod(0o644)
+    model.write_bytes(data)
+    source = source_of(FIRST)
+    stats = installed.repair(source)
+    assert [(each.offset, each.length) for each in source.asked] == [(5 * BLOCK_BYTES, BLOCK_BYTES)]
+    assert stats.bytes_downloaded == BLOCK_BYTES
+    assert wrong_files(installed.tree.release("1.0.0"), FIRST.release.manifest) == []
+
+
+@pytest.mark.parametrize("left", [0, 10, 7 * BLOCK_BYTES])
+def test_a_repair_of_a_file_cut_short_fetches_the_rest(installed: DeltaUpdater, left: int) -> None:
+    model = installed.tree.release("1.0.0") / "model.bin"
+    model.chmod(0o644)
+    model.write_bytes(MODEL[:left])
+    source = source_of(FIRST)
+    installed.repair(source)
+    start = left // BLOCK_BYTES * BLOCK_BYTES
+    assert asked_of(source, FIRST.digest("model.bin")) == [(start, len(MODEL) - start)]
+    assert wrong_files(installed.tree.release("1.0.0"), FIRST.release.manifest) == []
+
+
 # --- going on -----------------------------------------------------------------------------------
 
 
@@ -305,7 +330,7 @@ def test_no_proved_block_is_fetched_twice(
     updater: DeltaUpdater, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The connection dies for good after every few pieces; each run goes on where it was."""
-    monkeypatch.setattr(fetch, "PIECE_BYTES", 300)
+    monkeypatch.setattr(intake, "PIECE_BYTES", 300)
     digest, runs, received = FIRST.digest("model.bin"), 0, 0
     while updater.tree.current_version() is None:
         source = source_of(FIRST)

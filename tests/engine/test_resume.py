@@ -14,7 +14,7 @@ from bitstation.testing.faulty_disk import FaultyDisk, Stopped
 from bitstation.testing.invariants import Invariants, check_settled, wrong_files
 from bitstation.testing.memory_source import Asked, MemorySource, other_bytes, unreachable
 from bitstation.testing.releases import TOOL_ID, make_release
-from bitstation.worker import fetch
+from bitstation.worker import fetch_whole
 from bitstation.worker.run import Options
 from bitstation.worker.status import tool_status
 from tests.engine.conftest import MakeUpdater
@@ -179,7 +179,7 @@ def test_a_wrong_content_is_fetched_once_more_then_given_up(updater: DeltaUpdate
 def test_a_source_that_fails_now_and_then_is_asked_again_from_where_it_was(
     updater: DeltaUpdater, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(fetch_whole, "BLOCK_BYTES", 1000)
     data = bytes(range(250)) * 40
     release = make_release({"x": data}, "1.0.0")
     source = Flaky(release)

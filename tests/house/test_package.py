@@ -60,7 +60,7 @@ def test_its_metadata_says_what_it_is(wheel: zipfile.ZipFile) -> None:
     assert "bitstation = bitstation.cli.main:main" in commands
 
 
-def test_a_worker_needs_three_packages() -> None:
+def test_a_worker_needs_four_packages() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     needed = {line.partition(">")[0] for line in project["dependencies"]}
-    assert needed == {"msgspec", "platformdirs", "rich"}
+    assert needed == {"backports.zstd", "msgspec", "platformdirs", "rich"}

@@ -29,12 +29,15 @@ class How(enum.StrEnum):
     """Whole, from a source."""
     BUILD = "build"
     """From segments."""
+    REWORK = "rework"
+    """Out of a file of the release that is given up, in place: for want of room for both."""
 
 
 class PlanEntry(msgspec.Struct, frozen=True):
     """One file of the target. ``segments`` and ``map`` (encoded) are those of a BUILD.
 
-    ``fetch_bytes`` are the bytes that come from a source for it, inline ones included.
+    ``fetch_bytes`` are the bytes that come from a source for it, inline ones included. ``origin``
+    is the path of the file that a REWORK begins with.
     """
 
     path: str
@@ -45,6 +48,7 @@ class PlanEntry(msgspec.Struct, frozen=True):
     fetch_bytes: int = 0
     segments: tuple[Segment, ...] = ()
     map: bytes = b""
+    origin: str = ""
 
     @property
     def is_download(self) -> bool:
@@ -85,6 +89,8 @@ class Plan(msgspec.Struct, frozen=True):
     total_bytes: int
     write_bytes: int
     """Bytes that will newly take space: downloads, and copies where nothing can be shared."""
+    given_up: str | None = None
+    """Version of the release whose files are reworked: it is gone before the new one is whole."""
     inline: bytes = b""
     """Payloads of steps whose blob is INLINE."""
     plan_version: int = PLAN_VERSION
@@ -108,8 +114,8 @@ def parse_plan(data: bytes, path: str) -> Plan:
 
 
 def _check(entry: PlanEntry) -> None:
-    """Segments of a BUILD cover its blocks exactly. Raises ManifestError."""
-    if entry.how is How.BUILD:
+    """Segments of a BUILD or REWORK cover its blocks exactly. Raises ManifestError."""
+    if entry.how in (How.BUILD, How.REWORK):
         end = 0
         for segment in entry.segments:
             if segment.first != end or segment.count < 1:

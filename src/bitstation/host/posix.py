@@ -157,6 +157,26 @@ if sys.platform != "win32":
             return False
         return True
 
+    def is_rotating(path: Path) -> bool:
+        """Say whether a file lies on a disk that turns: jumping about costs it dearly."""
+        if sys.platform != "linux":
+            return False
+        device = os.stat(path).st_dev
+        return _turns(Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}"))
+
+    def _turns(device: Path) -> bool:
+        try:
+            place = device.resolve(strict=True)
+            # A partition's queue is that of its disk.
+            folder = place if (place / "queue").is_dir() else place.parent
+            said = (folder / "queue/rotational").read_text("ascii").strip()
+        except (OSError, ValueError):
+            return False
+        # Virtual disks say that they turn, whatever is below them.
+        return said == "1" and not {"virtual", "virtio", "xen"} & set(
+            part.rstrip("0123456789-") for part in place.parts
+        )
+
     def write_at(fd: int, data: memoryview, offset: int) -> int:
         """Write at an offset, from any thread; the number of bytes that the system took."""
         return os.pwrite(fd, data, offset)

@@ -265,6 +265,10 @@ if sys.platform == "win32":
         """Block cloning of ReFS is not used yet."""
         return False
 
+    def is_rotating(path: Path) -> bool:
+        """Not asked yet: people say --sequential."""
+        return False
+
     _position = threading.Lock()
 
     def write_at(fd: int, data: memoryview, offset: int) -> int:

@@ -161,16 +161,20 @@ class Source(abc.ABC):
         return bytes(data)
 
     @contextmanager
-    def read_range(self, digest: Digest, offset: int, length: int) -> Iterator[RangeReader]:
+    def read_range(self, digest: Digest, offset: int, length: int) -> Iterator[SpanReader]:
         """Open exactly ``length`` bytes of a blob, read into the caller's buffers.
 
         The reader raises SourceBroken when the source ends early; it never gives more.
         """
         reader = self._open(digest, offset, length)
         try:
-            yield _Exactly(reader, length, self.name)
+            yield SpanReader(reader, length, self.name)
         finally:
             reader.close()
+
+    def distrust(self, digest: Digest, name: str) -> None:
+        """Hear that the source called ``name`` gave other bytes of a blob than it should."""
+        return
 
     def close(self) -> None:
         """Give up connections and files."""
@@ -188,22 +192,27 @@ class Source(abc.ABC):
         """Open a span (``length`` None: to the end) of the blob with this digest."""
 
 
-class _Exactly:
-    """Cuts a span at its length and calls an early end what it is."""
+class SpanReader:
+    """Cuts a span at its length and calls an early end what it is.
+
+    ``source`` is the name of the source that serves, of several that are one.
+    """
 
     def __init__(self, inner: RangeReader, length: int, source: str) -> None:
+        self.source: str = getattr(inner, "source", source)
         self._inner = inner
         self._left = length
-        self._source = source
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill some of ``buffer``; 0 once all of the span was read."""
         if self._left == 0:
             return 0
         count = self._inner.readinto(buffer[: self._left])
         if count == 0:
-            raise SourceBroken(source=self._source, detail=f"ended {self._left} bytes too early")
+            raise SourceBroken(source=self.source, detail=f"ended {self._left} bytes too early")
         self._left -= count
         return count
 
     def close(self) -> None:
+        """Release the connection or file."""
         self._inner.close()

@@ -21,10 +21,14 @@ from bitstation.core.events import (
 from bitstation.core.plan import How, Plan, PlanEntry
 from bitstation.storage.reuse import LINK_FROM_BYTES, Reuse, SourceVanished
 from bitstation.transport.source import Source
-from bitstation.worker.building import Abandoned, Building
-from bitstation.worker.fetch import Task, Transfer
+from bitstation.worker.building import Building
+from bitstation.worker.crew import Crew, Task
+from bitstation.worker.fetch import BlockFetcher
+from bitstation.worker.fetch_whole import FileFetcher
 from bitstation.worker.finishing import Finisher
+from bitstation.worker.intake import Intake
 from bitstation.worker.inventory import Names
+from bitstation.worker.rework import lacking_after
 from bitstation.worker.run import Run
 from bitstation.worker.wants import Want, wants_of
 
@@ -74,7 +78,7 @@ class Assembly:
             for index, entry in enumerate(self._plan.entries)
             if index not in kept.whole
         ]
-        made = [(index, entry) for index, entry in todo if entry.how is not How.COPY]
+        made = [(index, entry) for index, entry in todo if entry.how in (How.FETCH, How.BUILD)]
         total = sum(entry.fetch_bytes for _index, entry in made)
         self._begin("fetch", total, len(made))
         self._make(source, made, kept)
@@ -86,6 +90,19 @@ class Assembly:
         for _index, entry in lost:
             self._built.setdefault(entry.sha256, Event())
         self._make(source, [(index, _fetched_whole(entry)) for index, entry in lost], kept)
+
+    def rework(self, source: Source, kept: Kept) -> None:
+        """Remake files of the release that was given up, once they lie in staging.
+
+        Raises SourceError, DigestMismatch, OSError, UpdateCancelled. Crash: see ``worker.rework``.
+        """
+        todo = [
+            (index, entry)
+            for index, entry in enumerate(self._plan.entries)
+            if entry.how is How.REWORK and index not in kept.whole
+        ]
+        self._begin("fetch", sum(entry.fetch_bytes for _index, entry in todo), len(todo))
+        self._make(source, todo, kept)
 
     def settle(self) -> list[str]:
         """Make staging durable, then record the proofs of what was written; its paths.
@@ -141,64 +158,64 @@ class Assembly:
 
     def _make(self, source: Source, entries: list[tuple[int, PlanEntry]], kept: Kept) -> None:
         """Fetch and build entries (with their numbers in the plan)."""
-        transfer = Transfer(self._run, source, self._written, self._names_of, self._plan.inline)
-        finisher = Finisher(self._run, self._names_for(transfer), transfer.refetch, transfer.check)
-        works: list[Task] = []
+        run = self._run
+        crew = Crew(run.stop, 1 if self._is_sequential() else source.concurrency)
+        intake = Intake(run, source, crew)
+        files = FileFetcher(run, intake, self._written)
+        blocks = BlockFetcher(run, intake, crew, self._names_of, self._plan.inline)
+        finisher = Finisher(run, self._names_for(crew), blocks.refetch, crew.check)
         buildings: list[Building] = []
+        works: list[Task] = []
         wants: list[Want] = []
-        for index, entry in entries:
-            number = index if self._journaled else None
-            target = self._staging / entry.path
-            if entry.how is How.FETCH:
-                transfer.request(wants)
-                wants = []
-                transfer.add(partial(self._fetch_whole, transfer, number, entry, target))
-                continue
-            done, parts = kept.blocks.get(index, set()), kept.parts.get(index, {})
-            building = Building(self._run, number, entry, target, done, parts)
-            buildings.append(building)
-            wants += wants_of(building)
-            works.append(partial(self._build, transfer, finisher, number, building))
-        transfer.request(wants)
         try:
-            transfer.run(works)
+            for index, entry in entries:
+                number = index if self._journaled else None
+                target = self._staging / entry.path
+                if entry.how is How.FETCH:
+                    # In the plan's order: what lies before it is asked for before it.
+                    blocks.request(wants)
+                    wants = []
+                    crew.add(partial(self._fetch_whole, files, number, entry, target))
+                    continue
+                done, parts = kept.blocks.get(index, set()), kept.parts.get(index, {})
+                building = Building(run, number, entry, target, done, parts)
+                buildings.append(building)
+                is_rework = entry.how is How.REWORK
+                wants += lacking_after(run, building) if is_rework else wants_of(building)
+                works.append(partial(self._build, files, finisher, number, building))
+            blocks.request(wants)
+            crew.run(works)
         finally:
             for building in buildings:
                 building.drop()
 
+    def _is_sequential(self) -> bool:
+        wish = self._run.options.sequential
+        return host.is_rotating(self._run.root.path) if wish is None else wish
+
     def _fetch_whole(
-        self, transfer: Transfer, number: int | None, entry: PlanEntry, target: Path
+        self, files: FileFetcher, number: int | None, entry: PlanEntry, target: Path
     ) -> None:
-        transfer.fetch_whole(number, entry, target)
+        files.fetch(number, entry, target)
         self._built[entry.sha256].set()
 
     def _build(
-        self, transfer: Transfer, finisher: Finisher, number: int | None, building: Building
+        self, files: FileFetcher, finisher: Finisher, number: int | None, building: Building
     ) -> None:
         entry, target = building.entry, building.path
-        if self._is_built(finisher, building):
+        if finisher.finishes(building):
             building.close()
-            transfer.place(number, entry, target, building.received_bytes)
+            files.place(number, entry, target, building.received_bytes)
         else:
             building.drop()
             self._run.emit(IntegrityFailed, path=entry.path, source="", healed=True)
-            transfer.fetch_whole(number, entry, target)
+            files.fetch(number, entry, target)
         self._built[entry.sha256].set()
-
-    def _is_built(self, finisher: Finisher, building: Building) -> bool:
-        """Say whether the file came out right; False when it has to be fetched whole."""
-        try:
-            digest = finisher.finish(building)
-            if digest != building.entry.sha256 and finisher.mend(building):
-                digest = finisher.hash_again(building)
-        except Abandoned:
-            return False
-        return digest == building.entry.sha256
 
     def _names_of(self, digest: Digest) -> list[Path]:
         return self._held.get(digest, [])
 
-    def _names_for(self, transfer: Transfer) -> Callable[[Digest], list[Path]]:
+    def _names_for(self, crew: Crew) -> Callable[[Digest], list[Path]]:
         """Where a blob lies, once it does: another file of the plan may still be in the making.
 
         Files wait for earlier ones only, so that none waits for ever.
@@ -207,7 +224,7 @@ class Assembly:
         def names_of(digest: Digest) -> list[Path]:
             built = self._built.get(digest)
             while built is not None and not built.wait(0.1):
-                transfer.check()
+                crew.check()
             return [*self._held.get(digest, []), *self._twins.get(digest, [])]
 
         return names_of

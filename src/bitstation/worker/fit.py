@@ -17,9 +17,15 @@ _MARGIN_BYTES = 4 * 1024 * 1024
 
 def check_space(run: Run, needed_bytes: int) -> None:
     """Refuse what the volume has no room for. Raises DiskFull."""
-    needed, free = needed_bytes + _MARGIN_BYTES, free_bytes(run.tree.path)
-    if needed > free:
+    room = room_bytes(run)
+    if needed_bytes > room:
+        needed, free = needed_bytes + _MARGIN_BYTES, room + _MARGIN_BYTES
         raise DiskFull(path=str(run.tree.path), needed_bytes=needed, free_bytes=free)
+
+
+def room_bytes(run: Run) -> int:
+    """Bytes that files may take on the tool's volume."""
+    return free_bytes(run.tree.path) - _MARGIN_BYTES
 
 
 def can_share(run: Run) -> bool:

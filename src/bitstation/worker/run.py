@@ -36,6 +36,10 @@ class Options:
     """Answer for delete_policy manual: unlisted files of a retired release may be deleted."""
     keep: int = DEFAULT_KEPT
     """Releases kept for rollback."""
+    sequential: bool | None = None
+    """One connection, in the order of the files: for disks that turn. None: as the disk is."""
+    in_place: bool = False
+    """Where there is no room for two copies of a file, give the installed release up for it."""
 
 
 @dataclass

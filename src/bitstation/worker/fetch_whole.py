@@ -1,0 +1,138 @@
+"""Whole files from a source, in one stream each: hashed while they are written."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import Future
+from pathlib import Path
+from typing import BinaryIO
+
+from bitstation import host
+from bitstation.core.events import EntryPlaced, IntegrityFailed
+from bitstation.core.plan import PlanEntry
+from bitstation.errors import DigestMismatch, SourceError
+from bitstation.storage.journal import EntryDone
+from bitstation.transport.source import RangeReader
+from bitstation.worker.intake import Intake
+from bitstation.worker.run import Run
+
+BLOCK_BYTES = 2 * 1024 * 1024
+WRITEBACK_BYTES = 32 * 1024 * 1024
+_ATTEMPTS = 2
+
+
+class FileFetcher:
+    """Fetches files against their SHA-256 alone.
+
+    ``written`` receives the facts of each file as they were when its bytes had been hashed.
+    """
+
+    def __init__(self, run: Run, intake: Intake, written: dict[str, host.StatFacts]) -> None:
+        self._run = run
+        self._intake = intake
+        self._written = written
+
+    def fetch(self, index: int | None, entry: PlanEntry, target: Path) -> None:
+        """Fetch a file. Raises DigestMismatch when it is another twice over.
+
+        ``index`` is the entry's in the plan, None where no journal is kept.
+        """
+        for attempt in range(_ATTEMPTS):
+            self._intake.check()
+            self._run.disk.remove(target)
+            actual, source = self._receive(entry, target)
+            if actual == entry.sha256:
+                self.place(index, entry, target, entry.size_bytes)
+                return
+            self._run.disk.remove(target)
+            # A second time would be a source that holds other bytes, not a bad transfer.
+            healed = attempt + 1 < _ATTEMPTS
+            self._intake.source.distrust(entry.sha256, source)
+            self._run.emit(IntegrityFailed, path=entry.path, source=source, healed=healed)
+        raise DigestMismatch(path=entry.path, source=source, expected=entry.sha256, actual=actual)
+
+    def place(self, index: int | None, entry: PlanEntry, target: Path, received: int) -> None:
+        """Say that a file is whole; ``received`` bytes of it came from the source."""
+        self._written[entry.path] = host.stat_facts(target)
+        if index is not None:
+            self._run.journal.append(EntryDone(index))
+        self._run.emit(
+            EntryPlaced,
+            path=entry.path,
+            size_bytes=entry.size_bytes,
+            reused_bytes=max(0, entry.size_bytes - received),
+            how="fetched" if received >= entry.size_bytes else "built",
+            source=self._intake.source.name if entry.is_download else "",
+        )
+
+    def _receive(self, entry: PlanEntry, target: Path) -> tuple[str, str]:
+        """Write an entry's bytes; their digest and who gave the last. A broken transfer goes on."""
+        with self._run.disk.open_new(target) as file:
+            self._run.disk.preallocate(file, entry.size_bytes)
+            pipe = _HashingWriter(self._run, file, entry.size_bytes)
+            failures, source = 0, self._intake.source.name
+            while pipe.written < entry.size_bytes:
+                before = pipe.written
+                try:
+                    source = self._read_on(entry, pipe)
+                except SourceError as error:
+                    pipe.settle()
+                    failures = 1 if pipe.written > before else failures + 1
+                    self._intake.pause(error, failures)
+            digest = pipe.digest()
+            if entry.executable:
+                self._run.disk.set_executable(file)
+        return digest, source
+
+    def _read_on(self, entry: PlanEntry, pipe: _HashingWriter) -> str:
+        """Read what is left; the name of the source that gave it."""
+        left = entry.size_bytes - pipe.written
+        with self._intake.source.read_range(entry.sha256, pipe.written, left) as reader:
+            while pipe.written < entry.size_bytes:
+                self._intake.check()
+                self._intake.count(reader.source, pipe.take(reader))
+            return reader.source
+
+
+class _HashingWriter:
+    """Writes blocks to a file; the pool hashes one block while the next one arrives."""
+
+    def __init__(self, run: Run, file: BinaryIO, size_bytes: int) -> None:
+        self._run = run
+        self._file = file
+        self._hasher = hashlib.sha256()
+        length = min(BLOCK_BYTES, size_bytes)
+        self._block = memoryview(bytearray(length))
+        # A file of one block has nothing to overlap with.
+        self._spare = memoryview(bytearray(length)) if size_bytes > BLOCK_BYTES else self._block
+        self._hashing: Future[None] | None = None
+        self._flushed = 0
+        self.written = 0
+
+    def take(self, reader: RangeReader) -> int:
+        """Receive one block and write it; its hashing goes on behind. Returns its length."""
+        count = reader.readinto(self._block)
+        data = self._block[:count]
+        self._run.disk.write(self._file, data)
+        self.settle()
+        if self._spare is self._block:
+            self._hasher.update(data)
+        else:
+            self._hashing = host.shared_pool().submit(self._hasher.update, data)
+            self._block, self._spare = self._spare, self._block
+        self.written += count
+        if self.written - self._flushed >= WRITEBACK_BYTES:
+            host.start_writeback(self._file.fileno(), self._flushed, self.written - self._flushed)
+            self._flushed = self.written
+        return count
+
+    def settle(self) -> None:
+        """Wait until all that was written is hashed."""
+        if self._hashing is not None:
+            self._hashing.result()
+            self._hashing = None
+
+    def digest(self) -> str:
+        """Digest of all that was written."""
+        self.settle()
+        return self._hasher.hexdigest()
