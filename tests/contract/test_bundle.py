@@ -113,6 +113,7 @@ HOSTILE: dict[str, tuple[dict[str, bytes], type[BitStationError]]] = {
     "no offer": ({"blobs/sha256/" + DIGEST: DATA}, PackageInvalid),
     "an offer of nothing": ({**MEMBERS, "offer.json": b""}, ManifestError),
     "an offer of garbage": ({**MEMBERS, "offer.json": b"{"}, ManifestError),
+    "an offer of no text": ({**MEMBERS, "offer.json": b'{"tool_id":"\xff"}'}, ManifestError),
     "an endless offer": ({**MEMBERS, "offer.json": b" " * 20_000}, PackageInvalid),
     "an offer of no digest": (
         {**MEMBERS, "offer.json": OFFER.replace(DIGEST[:1].encode(), b"G")}, ManifestError

@@ -60,6 +60,7 @@ def test_an_offer_is_read_as_it_was_written() -> None:
         b"[]",
         b"{}",
         b"<html>",
+        b'{"tool_id":"\xff\xfe"}',
         b" " * (MAX_OFFER_BYTES + 1),
         encode_offer(offer_with(1)).replace(b"z-image", b"../../x"),
         encode_offer(offer_with(1)).replace(b"12.10.11", b"../x"),

@@ -130,7 +130,7 @@ def parse_bundle_offer(data: bytes, *, what: str) -> BundleOffer:
     if len(data) <= MAX_OFFER_BYTES:
         try:
             offer = msgspec.json.decode(data, type=BundleOffer)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeError) as error:
             raise ManifestError.of(what, [str(error)]) from error
         if len(offer.bases) <= MAX_BASES:
             return offer

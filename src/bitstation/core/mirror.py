@@ -59,5 +59,5 @@ def parse_offer(data: bytes, *, what: str = "the offer") -> ReleaseOffer:
         raise ManifestError.of(what, [f"larger than {MAX_OFFER_BYTES} bytes"])
     try:
         return msgspec.json.decode(data, type=ReleaseOffer)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeError) as error:
         raise ManifestError.of(what, [str(error)]) from error
