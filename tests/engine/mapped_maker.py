@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bitstation.core.digest import Digest, digest_of
+from bitstation.core.digest import digest_of
 from bitstation.core.manifest import Manifest
 from bitstation.core.recipe import Patch, Recipes, Segment
-from bitstation.recipes.known import Known
-from bitstation.recipes.release import Made, MadePack
+from bitstation.recipes.release import Figures, Known, Made, MadeGuide, MadePack
 from bitstation.testing.mapped import Mapped, guide_to, map_release
 from bitstation.testing.releases import Release
 from bitstation.transport.source import Source
@@ -30,18 +29,19 @@ def make_mapped(
 ) -> Made:
     """A plain guide and one from each base; where there is a base, a pack that recipes name."""
     mapped = mapped_of(target, blobs)
-    guides: list[tuple[Digest | None, bytes]] = [(None, guide_to(mapped))]
+    guides = [MadeGuide(None, guide_to(mapped))]
     for base in bases:
         known = Mapped(Release(base.manifest, {}), base.atlas)
         assert known.papers == base.papers
-        guides.append(
-            (base.manifest.manifest_hash, guide_to(mapped, known, _recipes(mapped, base)))
-        )
+        guide = guide_to(mapped, known, _recipes(mapped, base))
+        guides.append(MadeGuide(base.manifest.manifest_hash, guide))
     if not bases:
-        return Made(tuple(guides))
+        return Made(tuple(guides), (), mapped.papers.atlas, Figures())
     path = work / "pack"
     path.write_bytes(PACK)
-    return Made(tuple(guides), (MadePack(digest_of(PACK), len(PACK), path),))
+    return Made(
+        tuple(guides), (MadePack(digest_of(PACK), len(PACK), path),), mapped.papers.atlas, Figures()
+    )
 
 
 def mapped_of(target: Manifest, blobs: Source) -> Mapped:

@@ -68,7 +68,8 @@ def progress_of(ctx: Context) -> Progress:
         "prove": _("Proving {}"),
         "fetch": _("Fetching {}"),
         "send": _("Sending {}"),
-        "guide": _("Making guides to {}"),
+        "map": _("Looking into {}"),
+        "patch": _("Finding what changed since {}"),
         "bundle": _("Bundling {}"),
     }
 

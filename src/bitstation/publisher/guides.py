@@ -16,9 +16,9 @@ from bitstation.errors import DigestMismatch, ManifestError, NotFound, SourceBro
 from bitstation.publisher.cache import cache_dir, locked
 from bitstation.publisher.destination import Cargo, Destination, Held
 from bitstation.publisher.freight import Freight
+from bitstation.publisher.map_cache import MapCache
 from bitstation.publisher.progress import Progress
-from bitstation.recipes.known import Known
-from bitstation.recipes.release import Made, make_release
+from bitstation.recipes.release import Known, Made, make_release
 from bitstation.storage.durable import Disk
 from bitstation.storage.faults import disk_errors
 from bitstation.storage.hashing import Stop
@@ -59,17 +59,17 @@ def made_beside(
         found for base in bases if (found := _known(destination, manifest.tool_id, base.version))
     ]
     with work_folder(f"{manifest.tool_id} for {destination.name}") as work:
+        disk = Disk()
         made = make_release(
             manifest,
             freight.manifest_bytes,
             freight.cargo.source,
             known,
             work=work,
-            cache=cache_dir() / "maps",
-            disk=Disk(),
+            cache=MapCache(disk),
+            disk=disk,
             stop=stop,
             progress=progress,
-            packed=True,
         )
         yield _beside(made)
 
@@ -99,8 +99,10 @@ def _known(destination: Destination, tool_id: str, version: str) -> Known | None
 
 
 def _beside(made: Made) -> Beside:
-    datas = {digest_of(data): data for _base, data in made.guides}
-    guides = tuple(GuideRef(digest_of(data), len(data), base) for base, data in made.guides)
+    datas = {digest_of(each.data): each.data for each in made.guides}
+    guides = tuple(
+        GuideRef(digest_of(each.data), len(each.data), each.base) for each in made.guides
+    )
     packs = tuple(BlobRef(pack.digest, pack.size_bytes) for pack in made.packs)
     paths = {pack.digest: pack.path for pack in made.packs}
     return Beside(guides, packs, Cargo(_MadeSource(datas, paths)))

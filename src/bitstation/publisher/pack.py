@@ -19,10 +19,11 @@ from bitstation.core.catalog import Catalog
 from bitstation.core.manifest import Manifest
 from bitstation.core.toolfile import ToolFile
 from bitstation.errors import DiskFull, UsageError
-from bitstation.publisher.cache import cache_dir, locked
+from bitstation.publisher.cache import locked
 from bitstation.publisher.catalog import catalog_row, merge_catalog, write_checksums
 from bitstation.publisher.guides import work_folder
 from bitstation.publisher.manifest import MakingOptions, make_manifest
+from bitstation.publisher.map_cache import MapCache
 from bitstation.publisher.package import DEFAULT_MAX_ASSET_BYTES, Asset, PackageWriter
 from bitstation.publisher.progress import Progress
 from bitstation.publisher.prove import prove_package
@@ -220,13 +221,13 @@ class Packing:
                 FolderSource(checked.inventory.root, data),
                 (),
                 work=work,
-                cache=cache_dir() / "maps",
+                cache=MapCache(self._disk),
                 disk=self._disk,
                 stop=self._stop or Stop(),
                 progress=self._progress,
                 packed=False,
             )
-            self._disk.write_file(path, made.guides[0][1])
+            self._disk.write_file(path, made.guides[0].data)
 
     def _merged(self, earlier: Catalog | None, packed: Sequence[PackedRelease]) -> Catalog:
         options = self._options

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from bitstation.codec.guiding import Papers, fold
 from bitstation.core.atlas import Atlas, encode_atlas
+from bitstation.core.blockmap import BlockMap
 from bitstation.core.digest import Digest
 from bitstation.core.guide import encode_guide
 from bitstation.core.manifest import Manifest
@@ -18,7 +20,19 @@ from bitstation.storage.durable import Disk
 from bitstation.storage.hashing import OnBytes, Stop
 from bitstation.transport.source import Source
 
+__all__ = ["Figures", "Known", "Made", "MadeGuide", "MadePack", "Maps", "make_release"]
+
 Progress = Callable[[str, str, int], OnBytes]
+
+
+class Maps(Protocol):
+    """Maps of files that were made before."""
+
+    def load(self, digest: Digest) -> BlockMap | None:
+        """Map of the file with this digest; None where there is none."""
+
+    def save(self, blockmap: BlockMap) -> None:
+        """Keep a map."""
 
 
 class MadePack(msgspec.Struct, frozen=True):
@@ -29,21 +43,34 @@ class MadePack(msgspec.Struct, frozen=True):
     path: Path
 
 
+class MadeGuide(msgspec.Struct, frozen=True):
+    """A guide; ``base`` is the manifest_hash of the release that it starts from, None: nothing."""
+
+    base: Digest | None
+    data: bytes
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """What making a release came to."""
+
+
 class Made(msgspec.Struct, frozen=True):
-    """What lies beside a release: guides by the manifest_hash of their base, and packs."""
+    """All that is published beside the files of a release and its manifest."""
 
-    guides: tuple[tuple[Digest | None, bytes], ...]
-    packs: tuple[MadePack, ...] = ()
+    guides: tuple[MadeGuide, ...]
+    packs: tuple[MadePack, ...]
+    atlas_bytes: bytes
+    figures: Figures
 
 
-def make_release(  # noqa: PLR0913 - a stand-in with the arguments of what comes
+def make_release(  # noqa: PLR0913 - each of them is the caller's to say
     target: Manifest,
     manifest_bytes: bytes,
     blobs: Source,
     bases: Sequence[Known],
     *,
     work: Path,
-    cache: Path | None = None,
+    cache: Maps | None,
     disk: Disk,
     stop: Stop,
     progress: Progress,
@@ -56,5 +83,5 @@ def make_release(  # noqa: PLR0913 - a stand-in with the arguments of what comes
     for base in ways:
         known = (base.manifest.manifest_hash, base.papers) if base else None
         guide = fold(papers, encode_recipes({}), target_hash=target.manifest_hash, base=known)
-        guides.append((known[0] if known else None, encode_guide(guide)))
-    return Made(tuple(guides))
+        guides.append(MadeGuide(known[0] if known else None, encode_guide(guide)))
+    return Made(tuple(guides), (), papers.atlas, Figures())
