@@ -79,6 +79,7 @@ def test_31_a_version_never_changes_there(
         ["publish", "--to", "mirror"],
         ["publish", ".", "--to", "mirror", "--hq", "http://127.0.0.1:9"],
         ["publish", ".", "--to", "mirror", "--bases", "-1"],
+        ["publish", ".", "--to", "mirror", "--bases", "8"],
         ["publish", "."],
         ["bundle"],
         ["bundle", "create", TOOL_ID, "--from", "."],

@@ -239,16 +239,21 @@ def test_it_takes_the_token_and_a_session(caller: Caller, first: Mapped):
     assert announce(caller, {"session_id": "0" * 32}, named()).code == "not-found"
 
 
-def test_a_release_has_at_most_eight_guides(caller: Caller, first: Mapped, tool_id: str):
-    bases = [map_release(make_release({"a": b"a"}, f"0.{n}.0", tool_id=tool_id)) for n in range(8)]
-    publish(caller, first, *((base, guide_to(first, base)) for base in bases))
-    session = session_with(caller, first)
-    assert announce(caller, session, named((None, guide_to(first)))).status == 200
-    assert caller.put(session, guide_to(first)).status == 200
-    assert (caller.commit(session).status, len(offer(caller, first).guides)) == (400, 8)
-    better = guide_to(first, bases[0], inline=b"better")
-    publish(caller, first, (bases[0], better))
-    assert digest_of(better) in {ref.sha256 for ref in offer(caller, first).guides}
+def test_a_release_has_at_most_eight_guides_and_the_last_announced_stay(
+    caller: Caller, first: Mapped, tool_id: str
+):
+    bases = [map_release(make_release({"a": b"a"}, f"0.{n}.0", tool_id=tool_id)) for n in range(11)]
+    hashes = [base.release.manifest.manifest_hash for base in bases]
+
+    def after(*added: Mapped | None) -> set[str | None]:
+        publish(caller, first, *((base, guide_to(first, base)) for base in added))
+        return {ref.base for ref in offer(caller, first).guides}
+
+    assert after(*bases[:7]) == set(hashes[:7])
+    assert after(None) == {None, *hashes[:7]}
+    assert len(found := after(*bases[7:])) == 8
+    assert {None, *hashes[7:]} <= found
+    assert after(*bases[:7]) == {None, *hashes[:7]}
 
 
 # --- the offer ----------------------------------------------------------------------------------

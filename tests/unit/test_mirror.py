@@ -6,10 +6,12 @@ import pytest
 
 from bitstation.core.digest import Digest
 from bitstation.core.mirror import (
+    MAX_BASES,
     MAX_GUIDES,
     MAX_OFFER_BYTES,
     blob_path,
     encode_offer,
+    merge_guides,
     offer_path,
     parse_offer,
 )
@@ -51,6 +53,25 @@ def test_an_offer_is_read_as_it_was_written() -> None:
     offer = offer_with(4)
     assert parse_offer(encode_offer(offer)) == offer
     assert parse_offer(encode_offer(offer)[:-1] + b',"later":1}') == offer
+
+
+def refs(*bases: int | None, size: int = 1) -> tuple[GuideRef, ...]:
+    return tuple(
+        GuideRef(HASH, size, None if base is None else Digest(f"{base:064x}")) for base in bases
+    )
+
+
+def test_added_guides_replace_those_from_the_same_base() -> None:
+    old, new = refs(None, 1, 2), refs(2, 3, size=9)
+    assert merge_guides(old, new) == (refs(None) + new + refs(1))
+    assert merge_guides((), refs(1, None)) == refs(None, 1)
+    assert merge_guides(old, ()) == old
+
+
+def test_of_too_many_guides_the_added_ones_and_the_one_from_nothing_stay() -> None:
+    found = merge_guides(refs(None, *range(1, 8)), refs(*range(10, 10 + MAX_BASES), size=9))
+    assert found == refs(None) + refs(*range(10, 10 + MAX_BASES), size=9)
+    assert len(found) == MAX_GUIDES
 
 
 @pytest.mark.parametrize(

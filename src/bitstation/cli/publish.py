@@ -9,6 +9,7 @@ from bitstation.cli.context import Context
 from bitstation.cli.display import size_text
 from bitstation.cli.manifest import add_making
 from bitstation.cli.validate import progress_of
+from bitstation.core.mirror import MAX_BASES
 from bitstation.errors import UsageError
 from bitstation.publisher.cache import open_ledger
 from bitstation.publisher.destination import Destination
@@ -79,8 +80,8 @@ def run(args: argparse.Namespace, ctx: Context) -> int:
 
 def send(args: argparse.Namespace, ctx: Context, wishes: list[Wish]) -> int:
     """Publish releases, or with --dry-run show what that would do."""
-    if args.bases < 0:
-        raise UsageError(detail=ctx.gettext("--bases is 0 or more"))
+    if not 0 <= args.bases <= MAX_BASES:
+        raise UsageError(detail=ctx.gettext("--bases is 0 to {}").format(MAX_BASES))
     ledger = open_ledger()
     try:
         destination = _destination(args, ctx, ledger)

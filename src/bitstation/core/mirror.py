@@ -5,19 +5,22 @@ A mirror is an HQ frozen into files, so that one client reads both.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from bitstation.core.digest import Digest, is_digest
 from bitstation.core.names import tool_id_fault, version_fault
-from bitstation.core.wire import API_PREFIX, ReleaseOffer
+from bitstation.core.wire import API_PREFIX, GuideRef, ReleaseOffer
 from bitstation.errors import ManifestError, UsageError
 
 OFFER_NAME = "offer.json"
 MAX_OFFER_BYTES = 16 * 1024
 """An offer with four guides takes 900 bytes."""
 MAX_GUIDES = 8
+"""Of one release: the one from nothing, and those from other releases."""
+MAX_BASES = MAX_GUIDES - 1
 MAX_PACKS = 1000
-"""Of one release, as HQ takes them."""
 
 API = API_PREFIX.removeprefix("/")
 TOOLS = f"{API}/tools"
@@ -46,6 +49,17 @@ def blob_path(digest: Digest) -> str:
     if not is_digest(digest):
         raise ValueError(f"{digest!r} is not a digest")
     return f"{BLOBS}/{digest}"
+
+
+def merge_guides(known: Sequence[GuideRef], more: Sequence[GuideRef]) -> tuple[GuideRef, ...]:
+    """Guides of a release after more were added, the one from nothing first.
+
+    From the same base the new one counts; of too many, earlier ones from other bases go.
+    """
+    added = {ref.base: ref for ref in more}
+    kept = [ref for ref in known if ref.base not in added]
+    found = sorted((*more, *kept), key=lambda ref: ref.base is not None)
+    return tuple(found[:MAX_GUIDES])
 
 
 def encode_offer(offer: ReleaseOffer) -> bytes:

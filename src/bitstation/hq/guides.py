@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from bitstation.core.digest import Digest
 from bitstation.core.guide import MAX_GUIDE_BYTES, parse_guide
-from bitstation.core.mirror import MAX_GUIDES, MAX_PACKS
+from bitstation.core.mirror import MAX_BASES, MAX_PACKS, merge_guides
 from bitstation.core.wire import GuideRef, GuidesNamed
 from bitstation.errors import ManifestError, UsageError
 from bitstation.hq.database import Database, now_ms
@@ -50,18 +50,19 @@ class Guides:
     def add(self, connection: Connection, release: Release, named: GuidesNamed) -> None:
         """Put proved guides and packs beside a release; from the same base the last one counts.
 
-        Raises UsageError when there would be too many guides.
+        Raises UsageError when there would be too many packs.
         """
         blobs = {BlobRef(digest, size) for digest, size in sizes_of(named).items()}
         if not blobs:
             return
         insert_blobs(connection, blobs, now_ms())
-        for ref in named.guides:
-            place = {"release": release.key, "base": ref.base or ""}
-            connection.execute(delete(release_guide).filter_by(**place))
-            connection.execute(insert(release_guide), place | {"blob": ref.sha256})
-        if len(_guides_of(connection, release)) > MAX_GUIDES:
-            raise _too_many("guides", MAX_GUIDES)
+        guides = merge_guides(_guides_of(connection, release), named.guides)
+        connection.execute(delete(release_guide).where(release_guide.c.release == release.key))
+        rows = [
+            {"release": release.key, "base": ref.base or "", "blob": ref.sha256} for ref in guides
+        ]
+        if rows:
+            connection.execute(insert(release_guide), rows)
         known = set(
             connection.scalars(
                 select(release_pack.c.blob).where(release_pack.c.release == release.key)
@@ -77,8 +78,8 @@ class Guides:
 
 def check_named(named: GuidesNamed) -> None:
     """Refuse an announcement that cannot be meant so. Raises UsageError."""
-    if len(named.guides) > MAX_GUIDES:
-        raise _too_many("guides", MAX_GUIDES)
+    if sum(ref.base is not None for ref in named.guides) > MAX_BASES:
+        raise _too_many("guides from other releases", MAX_BASES)
     if len(named.packs) > MAX_PACKS:
         raise _too_many("packs", MAX_PACKS)
     if max(Counter(ref.base for ref in named.guides).values(), default=0) > 1:

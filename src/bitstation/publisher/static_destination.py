@@ -14,6 +14,7 @@ from bitstation.core.mirror import (
     MAX_OFFER_BYTES,
     blob_path,
     encode_offer,
+    merge_guides,
     offer_path,
     parse_offer,
     tool_path,
@@ -184,14 +185,13 @@ class _StaticShipment(Shipment):
     def commit(self) -> None:
         known = self.known
         manifest = known.manifest if known else self._destination.put_bytes(self._manifest_bytes)
-        bases = {ref.base for ref in self._guides}
-        kept = [ref for ref in (known.guides if known else ()) if ref.base not in bases]
+        guides = merge_guides(known.guides if known else (), self._guides)
         self._destination.show(
             ReleaseOffer(
                 self._manifest.tool_id,
                 self._manifest.tool_version,
                 self._manifest.manifest_hash,
                 manifest,
-                (*self._guides, *kept),
+                guides,
             )
         )
