@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
+from bitstation.core.backoff import parse_http_date, parse_retry_after
 from bitstation.core.catalog import MAX_CATALOG_BYTES, parse_catalog
 from bitstation.core.digest import Digest
 from bitstation.core.manifest import MAX_MANIFEST_BYTES
@@ -38,12 +40,17 @@ from bitstation.errors import (
     TokenRefused,
     UsageError,
 )
+from bitstation.transport.arrivals import SlowestRate
+from bitstation.transport.blob_answer import Etags, Span, check_span, range_refused
+from bitstation.transport.failures import SourceRefused
 from bitstation.transport.http import Answer, HttpClient
 from bitstation.transport.http_stream import Stream
 from bitstation.transport.source import Offer, RangeReader, Source, offer_of
 
 _MAX_TOKEN_BYTES = 4096
 _TOKEN = re.compile(rb"[\x21-\x7e]+")
+# Refusals that a later time may lift: timeout, too early, too many requests.
+_LATER = (408, 425, 429)
 
 T = TypeVar("T")
 TokenProvider = Callable[[], str | None]
@@ -75,9 +82,16 @@ def token_from(file: str | None) -> TokenProvider:
 class HqClient:
     """Requests to one HQ. Raises SourceError and TrustError, with the code HQ stated."""
 
-    def __init__(self, url: str, token: TokenProvider = lambda: None) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: TokenProvider = lambda: None,
+        *,
+        slowest: SlowestRate = SlowestRate(),  # noqa: B008 - frozen
+    ) -> None:
         self._token = token
-        self.http = HttpClient(url, self._headers)
+        self._etags = Etags()
+        self.http = HttpClient(url, self._headers, slowest=slowest)
         self.name = f"HQ {self.http.name}"
 
     def close(self) -> None:
@@ -179,43 +193,32 @@ class HqClient:
         return self._decoded(answer, PublishSession)
 
     def open_blob(self, digest: Digest, offset: int, length: int | None) -> Stream:
-        """Open a span of a blob. Raises NotFound, SourceBroken when the answer is another span."""
-        whole = offset == 0 and length is None
-        end = "" if length is None else str(offset + length - 1)
-        headers = {} if whole else {"Range": f"bytes={offset}-{end}", "If-Range": f'"{digest}"'}
-        stream = self.http.open("GET", f"api/v1/blobs/sha256/{digest}", headers=headers)
+        """Open a span of a blob; of a whole one that was sent instead, its beginning.
+
+        Raises NotFound, RangeIgnored and RangeRefused (do not ask so again), SourceChanged (drop
+        what was not proved), SourceRefused, SourceBroken when the answer is another span.
+        """
+        span = Span(digest, offset, length)
+        stream = self.http.open("GET", f"api/v1/blobs/sha256/{digest}", headers=span.headers())
         try:
+            if stream.status == 416:
+                raise range_refused(span, self.name)
             if stream.status not in (200, 206):
-                raise self._problem("GET", Answer(stream.status, stream.headers, _head_of(stream)))
-            stream.check_plain() if length is not None else stream.check_whole()
-            self._check_span(stream, digest, offset, length)
+                answer = Answer(stream.status, stream.headers, _head_of(stream))
+                raise self._blob_problem(answer, digest)
+            check_span(stream, span, self.name)
+            self._etags.check(digest, stream.headers.get("etag", ""), self.name)
         except BaseException:
             stream.close()
             raise
         return stream
 
-    def _check_span(self, stream: Stream, digest: Digest, offset: int, length: int | None) -> None:
-        """Raises SourceBroken when what was sent is not the span asked for."""
-        # Range ignored: usable only from the start, and only up to what was asked for.
-        is_span = offset == 0
-        if stream.status == 206:
-            last = "[0-9]+" if length is None else str(offset + length - 1)
-            span = stream.headers.get("content-range", "")
-            was_asked = offset > 0 or length is not None
-            is_span = was_asked and bool(re.match(rf"bytes {offset}-{last}/", span))
-        declared = stream.headers.get("content-length", "")
-        if not is_span or (length is not None and declared not in ("", str(length))):
-            shown = stream.headers.get("content-range", f"{declared or 'unknown many'} bytes")
-            raise SourceBroken(
-                source=self.name,
-                detail=f"HTTP {stream.status} with {shown[:80]!r}, asked for {length} at {offset}",
-            )
-        # Only of a span: going on in another file would spoil what is here already.
-        etag = stream.headers.get("etag", "")
-        if stream.status == 206 and etag not in ("", f'"{digest}"'):
-            raise SourceBroken(
-                source=self.name, detail=f"sent a span of another file: {etag[:80]!r}"
-            )
+    def _blob_problem(self, answer: Answer, digest: Digest) -> BitStationError:
+        """A file server forbids what it does not hold or may not list; HQ says which it is."""
+        problem = self._problem("GET", answer)
+        if answer.status == 403 and not _problem_in(answer).code:
+            return SourceRefused(source=self.name, detail=f"HTTP 403 for blob {digest}")
+        return problem
 
     def _headers(self) -> Mapping[str, str]:
         token = self._token()
@@ -229,6 +232,10 @@ class HqClient:
         # Nothing else is a whole answer: 204 says nothing, 206 a part.
         if answer.status not in (200, 201):
             raise self._problem(method, answer)
+        # What a network that wants a sign-in first answers in everybody's name.
+        if answer.headers.get("content-type", "").lower().startswith("text/html"):
+            detail = "sent a web page; does this network want you to sign in first?"
+            raise SourceBroken(source=self.name, detail=detail)
         return answer
 
     def _decoded(self, answer: Answer, kind: type[T]) -> T:
@@ -238,10 +245,7 @@ class HqClient:
             raise SourceBroken(source=self.name, detail=str(error)) from error
 
     def _problem(self, method: str, answer: Answer) -> BitStationError:
-        try:
-            problem = msgspec.json.decode(answer.body, type=Problem)
-        except msgspec.MsgspecError:
-            problem = Problem("about:blank", "", answer.status, "")
+        problem = _problem_in(answer)
         said = problem.detail or problem.title
         detail = said or f"HTTP {answer.status}"
         if problem.code == StoreLocked.code:
@@ -253,7 +257,11 @@ class HqClient:
         if 400 <= answer.status < 500 and problem.code and method != "GET":
             return PublishRefused(source=self.name, detail=detail)
         detail = f"HTTP {answer.status}" + (f": {said}" if said else "")
-        return SourceError(source=self.name, detail=detail)
+        if 400 <= answer.status < 500 and answer.status not in _LATER:
+            return SourceRefused(source=self.name, detail=detail)
+        return SourceError(
+            source=self.name, detail=detail, retry_after_s=_retry_after_s(answer.headers)
+        )
 
 
 class HqSource(Source):
@@ -298,11 +306,26 @@ def _session_path(session_id: str) -> str:
     return f"api/v1/publish/sessions/{quote(session_id, safe='')}"
 
 
+def _problem_in(answer: Answer) -> Problem:
+    try:
+        return msgspec.json.decode(answer.body, type=Problem)
+    except msgspec.MsgspecError:
+        return Problem("about:blank", "", answer.status, "")
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    now = parse_http_date(headers.get("date", "")) or datetime.now(UTC)
+    return parse_retry_after(headers.get("retry-after", ""), now)
+
+
 def _head_of(stream: Stream) -> bytes:
     """First 64 KiB of an error's body: enough for a problem document, bounded for anything else."""
     block = memoryview(bytearray(65536))
+    have = 0
     try:
-        return bytes(block[: stream.readinto(block)])
+        while have < len(block) and (count := stream.readinto(block[have:])):
+            have += count
     except SourceError:
         # Its status says enough.
-        return b""
+        pass
+    return bytes(block[:have])
