@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -88,6 +89,32 @@ def test_what_is_packed_is_published_once(at_hq: AtHq, bitstation: Bitstation, t
     assert (again["sent_files"], again["sent_bytes"]) == (0, 0)
     [intended] = at_hq("publish", dist, "--dry-run", "--json").object["intended"]
     assert intended["state"] == "known"
+
+
+def test_a_tool_folder_is_published_as_it_is(at_hq: AtHq, tool_folder: Path, tool_id: str):
+    facts = json.loads((tool_folder / "tool.json").read_bytes()) | {"tool_id": tool_id}
+    (tool_folder / "tool.json").write_bytes(json.dumps(facts).encode())
+    (tool_folder / "runner/run.ps1").write_bytes(f"exit 0 # {tool_id}\n".encode())
+    [published] = at_hq("publish", tool_folder, "--json").object["published"]
+    assert (published["sent_files"], published["guides"]) == (2, 1)
+    assert offered(at_hq, tool_id) == ["2.0.0"]
+    assert not (tool_folder / "manifest.json").exists()
+    facts["version"] = "2.1.0"
+    (tool_folder / "tool.json").write_bytes(json.dumps(facts).encode())
+    [published] = at_hq("publish", tool_folder, "--json").object["published"]
+    assert (published["sent_files"], published["guides"]) == (1, 2)
+
+
+def test_a_bundle_brings_a_release_to_an_hq_without_a_network(
+    at_hq: AtHq, bitstation: Bitstation, shelf: Shelf, make: Make, tmp_path: Path
+):
+    release, file = make("1.0.0"), tmp_path / "x.bundle"
+    tool_id = release.manifest.tool_id
+    assert bitstation("publish", shelf(release), "--to", tmp_path / "mirror").code == 0
+    create = ["bundle", "create", tool_id, "--from", tmp_path / "mirror", "-o", file]
+    assert bitstation(*create).code == 0
+    assert at_hq("hq", "import", file).code == 0
+    assert at_hq("update", tool_id, "--json").object["to_version"] == "1.0.0"
 
 
 def test_an_import_is_only_told_of_when_asked_so(at_hq: AtHq, shelf: Shelf, make: Make):

@@ -9,7 +9,7 @@ import pytest
 
 from bitstation.testing.releases import TOOL_ID, make_release
 from tests.cli.conftest import NEW, OLD, OTHER, Bitstation, Shelf
-from tests.contract.layouts import static_server
+from tests.contract.layouts import Plain, Ranged, static_server
 
 
 @pytest.fixture
@@ -21,9 +21,9 @@ def mirror(bitstation: Bitstation, shelf: Shelf, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def url(mirror: Path) -> Iterator[str]:
-    with static_server(mirror) as url:
+@pytest.fixture(params=[Ranged, Plain], ids=["with ranges", "without ranges"])
+def url(request: pytest.FixtureRequest, mirror: Path) -> Iterator[str]:
+    with static_server(mirror, request.param) as url:
         yield url
 
 
@@ -99,6 +99,17 @@ def test_2_misuse(
     monkeypatch.chdir(tmp_path / "empty")
     assert bitstation(*words).code == 2
     assert list(Path().iterdir()) == []
+
+
+def test_a_mirror_may_lie_below_another_address(
+    bitstation: Bitstation, mirror: Path, tmp_path: Path, root: Path
+) -> None:
+    (tmp_path / "www").mkdir()
+    mirror.rename(tmp_path / "www" / "tools")
+    with static_server(tmp_path / "www") as url:
+        assert bitstation("update", TOOL_ID, "--from", f"{url}tools").code == 0
+        assert bitstation("list", "--hq", f"{url}tools/", "--json").object["tools"]
+    assert current(root) == "v1.1.0"
 
 
 def test_a_worker_updates_from_any_web_server(bitstation: Bitstation, url: str, root: Path) -> None:

@@ -50,16 +50,18 @@ def write_zip(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_S
     return path
 
 
-class _Quiet(SimpleHTTPRequestHandler):
+class Ranged(SimpleHTTPRequestHandler):
     """Python's own static server, with ranges, which it lacks; it says nothing."""
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
+    has_ranges = True
+
     def do_GET(self) -> None:
         path = Path(self.translate_path(self.path))
         first, _, last = self.headers.get("Range", "").removeprefix("bytes=").partition("-")
-        if not first or not path.is_file():
+        if not first or not path.is_file() or not self.has_ranges:
             super().do_GET()
             return
         data = path.read_bytes()
@@ -74,11 +76,17 @@ class _Quiet(SimpleHTTPRequestHandler):
         self.wfile.write(data[int(first) : end])
 
 
+class Plain(Ranged):
+    """Python's own static server: whoever asks for a range gets the whole."""
+
+    has_ranges = False
+
+
 @contextmanager
-def static_server(root: Path) -> Iterator[str]:
+def static_server(root: Path, handler: type[Ranged] = Ranged) -> Iterator[str]:
     """Address of a web server that knows nothing of HQs; below it lies ``root``."""
-    handler = partial(_Quiet, directory=str(root))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    serving = partial(handler, directory=str(root))
+    with ThreadingHTTPServer(("127.0.0.1", 0), serving) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
