@@ -64,3 +64,12 @@ class ProxyUnreachable(ProxyError):
 
     code = "proxy-unreachable"
     retryable = True
+
+
+class BaseNeeded(SourceError):
+    """The source holds only what is new since releases of which none is installed here."""
+
+    code = "base-needed"
+    retryable = False
+    message = "{source} goes on from {tool_id} {bases}, which is not what is installed here"
+    hint = "install that release first, or take a bundle that was made without --base"

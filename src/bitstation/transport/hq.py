@@ -13,13 +13,19 @@ from urllib.parse import quote
 import msgspec
 
 from bitstation.core.backoff import parse_http_date, parse_retry_after
+from bitstation.core.catalog import MAX_CATALOG_BYTES, parse_catalog
 from bitstation.core.digest import Digest
 from bitstation.core.manifest import MAX_MANIFEST_BYTES
-from bitstation.core.names import tool_id_fault, version_fault
+from bitstation.core.mirror import MAX_OFFER_BYTES, offer_path, tool_path
+from bitstation.core.names import version_fault
 from bitstation.core.wire import (
     DEFAULT_CHANNEL,
+    GuidesNamed,
+    GuidesWanted,
     Problem,
     PublishSession,
+    ReleaseOffer,
+    ReleaseRef,
     Requirement,
     RequireRequest,
     ToolSummary,
@@ -39,7 +45,7 @@ from bitstation.transport.blob_answer import Etags, Span, check_span, range_refu
 from bitstation.transport.failures import SourceRefused
 from bitstation.transport.http import Answer, HttpClient
 from bitstation.transport.http_stream import Stream
-from bitstation.transport.source import Offer, RangeReader, Source
+from bitstation.transport.source import Offer, RangeReader, Source, offer_of
 
 _MAX_TOKEN_BYTES = 4096
 _TOKEN = re.compile(rb"[\x21-\x7e]+")
@@ -97,18 +103,52 @@ class HqClient:
         self.http.abort()
 
     def tools(self) -> list[ToolSummary]:
-        """All tools that HQ offers."""
-        return self._get("api/v1/tools", list[ToolSummary])
+        """All tools that HQ offers; of a static mirror the newest release of each."""
+        answer = self.http.request("GET", "api/v1/tools")
+        if answer.status in (200, 201) and answer.body.lstrip().startswith(b"["):
+            return self._decoded(answer, list[ToolSummary])
+        if answer.status not in (200, 403, 404):
+            raise self._problem("GET", answer)
+        # A static server has no listing there, or a page that it makes of the folder.
+        body = self._answered("GET", "catalog.json", max_bytes=MAX_CATALOG_BYTES).body
+        catalog = parse_catalog(body, what=f"the catalog of {self.name}")
+        return [
+            ToolSummary(
+                row.tool_id,
+                row.latest,
+                (ReleaseRef(row.tool_id, row.latest, Digest(row.manifest_hash), 0, 0, ""),),
+            )
+            for row in catalog.tools
+        ]
 
     def tool(self, tool_id: str) -> ToolSummary:
         """One tool with its releases and requirements."""
-        return self._get(_tool_path(tool_id), ToolSummary)
+        return self._get(tool_path(tool_id), ToolSummary)
+
+    def offer(
+        self, tool_id: str, version: str | None = None, channel: str = DEFAULT_CHANNEL
+    ) -> ReleaseOffer:
+        """A release and how to reach it; without a version the required one, else the latest.
+
+        Raises NotFound, SourceError.
+        """
+        path = offer_path(tool_id, version)
+        # Of no use to a static server, and a cache before it would keep one answer for each.
+        if channel != DEFAULT_CHANNEL:
+            path += f"?channel={quote(channel, safe='')}"
+        answer = self.http.request("GET", path, max_bytes=MAX_OFFER_BYTES)
+        if answer.status == 404 and not _is_problem(answer):
+            wanted = f"release {version} of tool {tool_id}" if version else f"tool {tool_id}"
+            raise NotFound(source=self.name, what=wanted)
+        if answer.status != 200:
+            raise self._problem("GET", answer)
+        return self._decoded(answer, ReleaseOffer)
 
     def manifest_bytes(self, tool_id: str, version: str) -> bytes:
         """Manifest of a release as published."""
         if fault := version_fault(version):
             raise UsageError(detail=fault)
-        path = f"{_tool_path(tool_id)}/{quote(version)}/manifest.json"
+        path = f"{tool_path(tool_id)}/{quote(version)}/manifest.json"
         return self._answered("GET", path, max_bytes=MAX_MANIFEST_BYTES).body
 
     def requirements(self, channel: str = DEFAULT_CHANNEL) -> list[Requirement]:
@@ -120,7 +160,7 @@ class HqClient:
     def require(self, tool_id: str, version: str, channel: str = DEFAULT_CHANNEL) -> Requirement:
         """Demand exactly this release of the workers of a channel."""
         body = msgspec.json.encode(RequireRequest(version=version, channel=channel))
-        answer = self._answered("PUT", f"{_tool_path(tool_id)}/requirement", body=body)
+        answer = self._answered("PUT", f"{tool_path(tool_id)}/requirement", body=body)
         return self._decoded(answer, Requirement)
 
     def open_session(self, manifest_bytes: bytes) -> PublishSession:
@@ -141,8 +181,14 @@ class HqClient:
             headers={"Content-Range": span, "Content-Type": "application/octet-stream"},
         )
 
+    def name_guides(self, session_id: str, named: GuidesNamed) -> GuidesWanted:
+        """Announce guides and packs of a session's release; the answer says which HQ lacks."""
+        body = msgspec.json.encode(named)
+        answer = self._answered("POST", f"{_session_path(session_id)}/guides", body=body)
+        return self._decoded(answer, GuidesWanted)
+
     def commit(self, session_id: str) -> PublishSession:
-        """Make the release visible."""
+        """Make the release visible, and the guides that were announced."""
         answer = self._answered("POST", f"{_session_path(session_id)}/commit")
         return self._decoded(answer, PublishSession)
 
@@ -228,8 +274,10 @@ class HqSource(Source):
 
     def required(self, tool_id: str) -> Requirement | None:
         """What HQ requires of this channel's workers for a tool."""
-        found = self._client.tool(tool_id).required
-        return next((row for row in found if row.channel == self._channel), None)
+        offer = self._client.offer(tool_id, channel=self._channel)
+        if not offer.required:
+            return None
+        return Requirement(tool_id, self._channel, offer.version, offer.manifest_hash)
 
     def close(self) -> None:
         """Close idle connections."""
@@ -242,27 +290,16 @@ class HqSource(Source):
     def _resolve(self, tool_id: str | None, version: str | None) -> Offer:
         if tool_id is None:
             raise UsageError(detail=f"{self.name} holds many tools: name one")
-        summary = self._client.tool(tool_id)
-        row = next((row for row in summary.required if row.channel == self._channel), None)
-        wanted = version or (row.version if row else summary.latest)
-        required = row is not None and row.version == wanted
-        return Offer(
-            tool_id,
-            wanted,
-            self._client.manifest_bytes(tool_id, wanted),
-            manifest_hash=row.manifest_hash if row is not None and required else None,
-            required=required,
-        )
+        offer = self._client.offer(tool_id, version, self._channel)
+        return offer_of(offer, required=offer.required)
 
     def _open(self, digest: Digest, offset: int, length: int | None) -> RangeReader:
         return self._client.open_blob(digest, offset, length)
 
 
-def _tool_path(tool_id: str) -> str:
-    """Path of a tool. Raises UsageError for what is no tool id, and could be another path."""
-    if fault := tool_id_fault(tool_id):
-        raise UsageError(detail=fault)
-    return f"api/v1/tools/{tool_id}"
+def _is_problem(answer: Answer) -> bool:
+    """Say whether an answer is one of HQ's error documents, and not a web server's page."""
+    return answer.headers.get("content-type", "").startswith("application/problem+json")
 
 
 def _session_path(session_id: str) -> str:
