@@ -209,8 +209,9 @@ class Assembly:
             building.close()
             files.place(number, entry, target, building.received_bytes)
         else:
-            building.drop()
-            self._run.emit(IntegrityFailed, path=entry.path, source="", healed=True)
+            building.leave(finisher.check)
+            if building.is_damaged:
+                self._run.emit(IntegrityFailed, path=entry.path, source="", healed=True)
             files.fetch(number, entry, target)
         self._built[entry.sha256].set()
 
