@@ -72,6 +72,7 @@ class Assembly:
 
         Raises SourceError, DigestMismatch, OSError, UpdateCancelled. Crash: only staging changed.
         """
+        host.tune_memory()
         self._make_folders()
         for index in sorted(kept.whole):
             self._keep(self._plan.entries[index], kept.whole[index], source)
