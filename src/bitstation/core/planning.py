@@ -40,6 +40,9 @@ LINK_BYTES_PER_S = 125_000_000
 """A network of 1 Gbit/s, for sources of which nothing else is known."""
 LOCAL_BYTES_PER_S = 2_000_000_000
 
+# What an update takes that does nothing, and what a disk writes and makes durable, by experience.
+_START_S = 0.3
+_WRITE_BYTES_PER_S = 500_000_000
 # Measured, one thread: copies with hashing; byte planes; zstd; patches with the copy of their base.
 _COPY_BYTES_PER_S = 1_000_000_000
 _UNPACK_BYTES_PER_S = {Codec.RAW: 0, Codec.ZSTD: 900_000_000, Codec.PLANES_2: 350_000_000}
@@ -101,6 +104,12 @@ def plan_update(
         write_bytes=sum(map(planner.write_bytes, entries)),
         inline=known.inline,
     )
+
+
+def estimate_s(plan: Plan, link_bytes_per_s: float) -> float:
+    """Seconds that a plan may take: its download, or its writing where that is longer."""
+    written_s = plan.write_bytes / _WRITE_BYTES_PER_S
+    return _START_S + max(plan.download_bytes / link_bytes_per_s, written_s)
 
 
 def blocks_to_find(target: Manifest, held: Collection[Digest], atlas: Atlas) -> set[bytes]:
