@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import workshop
+
 from corpus import Missing
 
 # A day apart, so that a peer that looks at size and time alone sees what changed.

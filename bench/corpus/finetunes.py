@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from corpus.numbers import MB, from_bf16, gauss, rng, to_bf16
+from corpus.weights import MB, from_bf16, gauss, rng, to_bf16
 
 if TYPE_CHECKING:
     from corpus.__main__ import Order
@@ -65,9 +65,7 @@ def _shapes(scale: float) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _write(
-    path: Path, shapes: dict[str, tuple[int, ...]], trained: set[str], noise: float
-) -> None:
+def _write(path: Path, shapes: dict[str, tuple[int, ...]], trained: set[str], noise: float) -> None:
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     offset = 0
     for name, shape in shapes.items():

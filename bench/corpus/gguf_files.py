@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import gguf
 import numpy as np
 
-from corpus.numbers import MB, clone, gauss, q4_0, q8_0, rng, to_bf16
+from corpus.weights import MB, clone, gauss, q4_0, q8_0, rng, to_bf16
 
 if TYPE_CHECKING:
     from corpus.__main__ import Order

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from corpus import wheels
-from corpus.numbers import MB, clone, gauss, rng, to_bf16
+from corpus.weights import MB, clone, gauss, rng, to_bf16
 
 if TYPE_CHECKING:
     from corpus.__main__ import Order
