@@ -13,9 +13,11 @@ _STYLE = """
 text { font: 12px system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif; fill: #24292f }
 .title { font-size: 17px; font-weight: 600 } .panel { font-weight: 600 }
 .quiet { fill: #57606a } .grid { stroke: #d0d7de } .page { fill: #ffffff }
+.value { paint-order: stroke; stroke: #ffffff; stroke-width: 3px; stroke-linejoin: round }
 .peer { fill: #a9b4c0 } .ours { fill: #0a7d5c } .mine { font-weight: 600 }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3 } .quiet { fill: #9da7b3 } .grid { stroke: #30363d } .page { fill: #0d1117 }
+  .value { stroke: #0d1117 }
   .peer { fill: #56616e } .ours { fill: #2dd4a0 }
 }
 """

@@ -25,7 +25,8 @@ _TEMPLATE = (
 )
 _TOOLS = (
     "{% if tools %}<|tools|>{% for t in tools %}{{ t.function.name }}: "
-    "{{ t.function.description }} {{ t.function.parameters | tojson }}\n{% endfor %}<|end|>{% endif %}"
+    "{{ t.function.description }} {{ t.function.parameters | tojson }}\n{% endfor %}"
+    "<|end|>{% endif %}"
 ) * 5
 
 
@@ -52,7 +53,7 @@ def metadata(order: Order) -> None:
 
 
 def second(order: Order) -> None:
-    """D: the first model stays, a second variant comes: 60 % of its bytes are tensors of the first."""
+    """D: a second variant comes beside the first; 60 % of its bytes are tensors of the first."""
     plan = _plan(int(350 * MB * order.scale), lambda name: "F32" if "norm" in name else "Q8_0")
     _write(order.old / "models/model-Q8_0.gguf", plan, _TEMPLATE)
     clone(order.old, order.new)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import releases
 import timing
-import webserver
 import workshop
 from corpus import Pair
 
@@ -25,22 +24,17 @@ class Ours(Peer):
 
     def __init__(self, shop: workshop.Workshop) -> None:
         self._shop = shop
-        self._hq: workshop.Hq | None = None
 
     def missing(self) -> list[str]:
         """A web server, where one is used."""
-        return super().missing() if _publishes_to_folders() else []
+        return super().missing() if releases.to_folders() else []
 
     @contextlib.contextmanager
     def serve(self, pair: Pair, shelf: Path) -> Iterator[Server]:
         """Who holds the releases."""
-        if _publishes_to_folders():
-            with super().serve(pair, shelf) as server:
-                yield server
-            return
-        with self._shop.hq(shelf.with_name("hq")) as hq:
-            self._hq = hq
-            yield Server(int(hq.url.rpartition(":")[2]), hq.pid)
+        self._releases = releases.Releases(self._shop, shelf)
+        with self._releases.serve() as server:
+            yield Server(server.port, server.pid)
 
     def prepare(self, pair: Pair, shelf: Path) -> timing.Measured:
         """Old is published before; then the folder becomes the new tree, and that is measured."""
@@ -48,9 +42,9 @@ class Ours(Peer):
         tool = shelf.with_name(workshop.TOOL_ID)
         link_tree(pair.old, tool)
         if pair.old_digests:
-            self._publish(tool, shelf)
+            self._releases.publish(tool)
         _become(pair, tool)
-        return self._publish(tool, shelf)
+        return self._releases.publish(tool)
 
     def base(self, pair: Pair, shelf: Path, worker: Path, server: Server) -> None:
         """Install the old release, so that the worker knows its files as it always does."""
@@ -69,26 +63,9 @@ class Ours(Peer):
         """The active release."""
         return worker / workshop.TOOL_ID / "releases" / f"v{pair.version}"
 
-    def _publish(self, tool: Path, shelf: Path) -> timing.Measured:
-        run = self._shop.bitstation
-        making = run("manifest", tool, "-q", private=True)
-        if self._hq is None:
-            sending = run("publish", tool, "--to", shelf, "-q", private=True)
-        else:
-            token = ("--token-file", self._hq.token_file)
-            sending = run("hq", "import", tool, "--hq", self._hq.url, *token, "-q", private=True)
-        return timing.together(making, sending)
-
     def _update(self, worker: Path, port: int, *more: str) -> timing.Measured:
         words = ("update", workshop.TOOL_ID, "--hq", f"http://127.0.0.1:{port}", "--root", worker)
         return self._shop.bitstation(*words, *more, "-q", "--json", private=True)
-
-
-def _publishes_to_folders() -> bool:
-    """Whether this version writes the layout that any web server serves."""
-    words = [*workshop.BITSTATION, "publish", "--help"]
-    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    return "--to " in said and webserver.available()
 
 
 def _become(pair: Pair, tool: Path) -> None:
