@@ -145,9 +145,9 @@ class _Room:
         wrong = differing(self._pair, self._peer.result(self._pair, self._worker))
         if wrong:
             raise timing.Failed(f"missed it: {len(wrong)} files are not the new ones: {wrong[:3]}")
-        for leftover in ("got", "state"):
-            shutil.rmtree(self._shelf.with_name(leftover), ignore_errors=True)
-        workshop.settle(self._peer.result(self._pair, self._worker), self._worker)
+        leftovers = [self._shelf.with_name(name) for name in ("got", "state")]
+        for each in (self._peer.result(self._pair, self._worker), self._worker, *leftovers):
+            shutil.rmtree(each, ignore_errors=True)
         return done
 
     def outcome(self, runs: timing.Series) -> Outcome:

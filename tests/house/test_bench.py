@@ -9,9 +9,9 @@ import socket
 import subprocess
 import sys
 import threading
-from xml.etree import ElementTree
 from pathlib import Path
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import pytest
 
