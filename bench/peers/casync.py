@@ -19,7 +19,7 @@ class Casync(Peer):
 
     name = "casync"
     figure = "casync"
-    needs = ("casync",)
+    needs: tuple[str, ...] = ("casync",)
 
     def prepare(self, pair: Pair, shelf: Path) -> timing.Measured:
         """Index and store."""

@@ -37,7 +37,7 @@ class Whole(Peer):
 
     name = "curl, whole changed files"
     figure = "curl"
-    needs = ("curl", "sha256sum")
+    needs: tuple[str, ...] = ("curl", "sha256sum")
     fetch = _PLAIN
 
     def prepare(self, pair: Pair, shelf: Path) -> timing.Measured:
@@ -70,7 +70,7 @@ class Compressed(Whole):
 
     name = "zstd -3, whole changed files"
     figure = "zstd -3"
-    needs = ("curl", "sha256sum", "zstd")
+    needs: tuple[str, ...] = ("curl", "sha256sum", "zstd")
     fetch = _ZSTD
 
     def store(self, script: Script, source: Path, target: Path) -> None:

@@ -14,7 +14,7 @@ from peers.peer import SMALL_BYTES, Peer, Script, gone, likeness
 class Patches(Peer):
     """By path, by the most alike name where there is none; new files whole by zstd -3."""
 
-    needs = ("zstd", "curl")
+    needs: tuple[str, ...] = ("zstd", "curl")
 
     def make(self, script: Script, old: Path, new: Path, patch: Path) -> None:
         """Add the making of a patch."""
@@ -86,7 +86,7 @@ class Xdelta(Patches):
 
     name = "xdelta3"
     figure = "xdelta3"
-    needs = ("xdelta3", "zstd", "curl")
+    needs: tuple[str, ...] = ("xdelta3", "zstd", "curl")
 
     def make(self, script: Script, old: Path, new: Path, patch: Path) -> None:
         """A source window of 64 MB, its default, would miss whatever moved further."""

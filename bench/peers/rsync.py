@@ -29,7 +29,7 @@ class Rsync(Peer):
 
     name = "rsync -z"
     figure = "rsync"
-    needs = ("rsync",)
+    needs: tuple[str, ...] = ("rsync",)
 
     def missing(self) -> list[str]:
         """Needs no web server."""

@@ -17,7 +17,7 @@ class Zsync(Peer):
 
     name = "zsync"
     figure = "zsync"
-    needs = ("zsync", "zsyncmake", "curl")
+    needs: tuple[str, ...] = ("zsync", "zsyncmake", "curl")
 
     def prepare(self, pair: Pair, shelf: Path) -> timing.Measured:
         """Checksum files; the files themselves are there."""
@@ -25,7 +25,13 @@ class Zsync(Peer):
         for number, path in enumerate(pair.changed):
             (shelf / str(number)).hardlink_to(pair.new / path)
             if self._base(pair, path):
-                words = ["zsyncmake", "-u", str(number), "-o", shelf / f"{number}.zsync"]
+                words: list[str | Path] = [
+                    "zsyncmake",
+                    "-u",
+                    str(number),
+                    "-o",
+                    shelf / f"{number}.zsync",
+                ]
                 script.add(*words, pair.new / path)
         _write_index(pair, shelf)
         return script.run(shelf.with_name("publish.sh"), shelf)
