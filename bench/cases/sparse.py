@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import timing
@@ -22,10 +22,6 @@ _STRING, _BLOCKED_I8 = 8, 24
 def run(shop: workshop.Workshop) -> Iterator[Row]:
     """A row for the publisher and one for the worker."""
     size = shop.sizes.sparse_bytes
-    free = shutil.disk_usage(shop.folder).free
-    # HQ's copy, two releases of the worker; with room to spare for others.
-    if free < 5 * size:
-        raise timing.Failed(f"needs {5 * size / 1e9:.0f} GB of disk, there are {free / 1e9:.0f}")
     tool = workshop.write_tool(shop.folder / workshop.TOOL_ID, "1.0.0", small_files=4)
     model = tool / "models/model.gguf"
     write_gguf(model, size, "first")
@@ -33,16 +29,26 @@ def run(shop: workshop.Workshop) -> Iterator[Row]:
     root = shop.folder / "root"
     with releases.serve() as server:
         words = ("update", workshop.TOOL_ID, "--hq", server.url, "--root", root, "-q")
-        publishing = releases.publish(tool)
-        install = shop.bitstation(*words, private=True)
+        publishing = _if_there_is_space(shop, size, lambda: releases.publish(tool))
+        install = _if_there_is_space(shop, size, lambda: shop.bitstation(*words, private=True))
         workshop.next_release(tool, "1.0.1")
         model.unlink()
         write_gguf(model, size, "second, with a longer description" * 8)
-        again = releases.publish(tool)
-        update = shop.bitstation(*words, private=True)
+        again = _if_there_is_space(shop, size, lambda: releases.publish(tool))
+        update = _if_there_is_space(shop, size, lambda: shop.bitstation(*words, private=True))
     subject = f"a sparse GGUF of {size / 1e9:.0f} GB"
     yield _row(f"publisher, {subject}", {"first": publishing, "metadata edited": again})
     yield _row(f"worker, {subject}", {"install": install, "update": update})
+
+
+def _if_there_is_space(
+    shop: workshop.Workshop, size: int, step: Callable[[], timing.Measured]
+) -> timing.Measured:
+    """A step that may write the whole file densely; others work on this disk too. Raises Failed."""
+    free = shutil.disk_usage(shop.folder).free
+    if free < 1.2 * size:
+        raise timing.Failed(f"needs {1.2 * size / 1e9:.0f} GB of disk, there are {free / 1e9:.0f}")
+    return step()
 
 
 def _row(case: str, runs: dict[str, timing.Measured]) -> Row:
