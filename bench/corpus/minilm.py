@@ -49,12 +49,12 @@ def _python(cache: Path) -> Path:
     python = folder / "bin/python"
     if not _imports_torch(python):
         venv.create(folder, clear=True, with_pip=True)
-        words = [python, "-m", "pip", "install", "-q", *_PACKAGES]
+        words: list[str | Path] = [python, "-m", "pip", "install", "-q", *_PACKAGES]
         if subprocess.run(words, stdout=sys.stderr, check=False).returncode:
             raise Missing("pip cannot install torch")
     return python
 
 
 def _imports_torch(python: Path) -> bool:
-    words = [python, "-c", "import torch, transformers, safetensors"]
+    words: list[str | Path] = [python, "-c", "import torch, transformers, safetensors"]
     return python.exists() and not subprocess.run(words, check=False).returncode

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 import zipfile
@@ -32,10 +33,15 @@ def wheel(cache: Path, name: str, version: str) -> Path:
     """The wheel of a package, downloaded by pip at the first time. Raises Missing."""
     folder = cache / "downloads" / f"{name}=={version}"
     if not list(folder.glob("*.whl")):
-        words = [sys.executable, "-m", "pip", "download", "-q", *_TARGET, "-d", str(folder)]
-        done = subprocess.run(
-            [*words, f"{name}=={version}"], stdout=subprocess.DEVNULL, stderr=None, check=False
-        )
+        words = [*_pip(), "download", "-q", *_TARGET, "-d", str(folder), f"{name}=={version}"]
+        done = subprocess.run(words, stdout=subprocess.DEVNULL, stderr=None, check=False)
         if done.returncode:
             raise Missing(f"pip cannot download {name} {version}")
     return next(folder.glob("*.whl"))
+
+
+def _pip() -> list[str]:
+    """pip; where this environment was made without, that of the Python it was made from."""
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip"]
+    return [getattr(sys, "_base_executable", sys.executable), "-m", "pip"]
