@@ -10,14 +10,19 @@ from corpus import Pair
 from peers.peer import Peer, Script
 
 _SUMS = "SHA256SUMS"
-# What sha256sum -c calls FAILED, missing or changed, is fetched over one connection; what the list
-# does not name is removed.
+# openssl, which is four times as fast as sha256sum of many a system. What is missing or differs is
+# fetched over one connection; what the list does not name is removed.
+_HASH = "openssl dgst -sha256 -r"
 _WORKER = """set -eu
+export LC_ALL=C
 curl -sSf -o "$STATE/sums" "$URL/{sums}"
-sha256sum -c --quiet "$STATE/sums" 2>/dev/null | sed -n 's/: FAILED.*//p' > "$STATE/changed" || true
-cut -c67- "$STATE/sums" | LC_ALL=C sort > "$STATE/named"
-find . -type f -printf '%P\\n' | LC_ALL=C sort > "$STATE/here"
-LC_ALL=C comm -13 "$STATE/named" "$STATE/here" | tr '\\n' '\\0' | xargs -0 -r rm -f
+cut -c67- "$STATE/sums" | tr '\\n' '\\0' > "$STATE/names"
+xargs -0 -r -a "$STATE/names" {hash} > "$STATE/have" 2>/dev/null || true
+sort -o "$STATE/have" "$STATE/have"
+comm -13 "$STATE/have" "$STATE/sums" | cut -c67- > "$STATE/changed"
+cut -c67- "$STATE/sums" | sort > "$STATE/named"
+find . -type f -printf '%P\\n' | sort > "$STATE/here"
+comm -13 "$STATE/named" "$STATE/here" | tr '\\n' '\\0' | xargs -0 -r rm -f
 {fetch}
 """
 _PLAIN = """while read -r path; do
@@ -37,7 +42,7 @@ class Whole(Peer):
 
     name = "curl, whole changed files"
     figure = "curl"
-    needs: tuple[str, ...] = ("curl", "sha256sum")
+    needs: tuple[str, ...] = ("curl", "openssl")
     fetch = _PLAIN
 
     def prepare(self, pair: Pair, shelf: Path) -> timing.Measured:
@@ -48,7 +53,8 @@ class Whole(Peer):
             self.store(script, pair.new / path, shelf / path)
         names = shelf.with_name("names")
         names.write_bytes(b"".join(path.encode() + b"\0" for path in pair.new_digests))
-        script.add("xargs", "-0", "-a", names, "sha256sum", "--", into=shelf / _SUMS)
+        hashing = ("xargs", "-0", "-a", names, *_HASH.split())
+        script.add(*hashing, into=shelf / _SUMS, pipe="LC_ALL=C sort")
         return script.run(shelf.with_name("publish.sh"), pair.new)
 
     def store(self, script: Script, source: Path, target: Path) -> None:
@@ -59,7 +65,7 @@ class Whole(Peer):
         """Check all, fetch what differs."""
         state = shelf.with_name("state")
         state.mkdir(exist_ok=True)
-        text = _WORKER.format(sums=_SUMS, fetch=self.fetch)
+        text = _WORKER.format(sums=_SUMS, hash=_HASH, fetch=self.fetch)
         (state / "update.sh").write_text(text, "utf-8")
         environment = {"STATE": str(state), "URL": f"http://127.0.0.1:{port}"}
         return timing.measure(["sh", state / "update.sh"], environment, cwd=worker, private=True)
@@ -70,7 +76,7 @@ class Compressed(Whole):
 
     name = "zstd -3, whole changed files"
     figure = "zstd -3"
-    needs: tuple[str, ...] = ("curl", "sha256sum", "zstd")
+    needs: tuple[str, ...] = ("curl", "openssl", "zstd")
     fetch = _ZSTD
 
     def store(self, script: Script, source: Path, target: Path) -> None:
