@@ -45,7 +45,8 @@ def _text(section: Section, machine: str) -> str:
     day = datetime.now(UTC).date().isoformat()
     parts = [
         f"## {section.name}",
-        f"{day}, {section.rounds} interleaved rounds; {machine}; {section.company}.",
+        f"{day}; comparisons of times in {section.rounds} interleaved rounds; {machine}; "
+        f"{section.company}.",
         report.table(section.rows),
         *(f"![{name.removesuffix('.svg')}](plots/{name})" for name in section.drawings),
         *section.texts,

@@ -58,7 +58,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=CASES, default=CASES, metavar="CASE",
                         help=f"of {', '.join(CASES)}")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="small sizes, three rounds")
-    parser.add_argument("--rounds", type=int, help="interleaved rounds (default 7; transport 3)")
+    parser.add_argument(
+        "--rounds", type=int, help="interleaved rounds (default 7; transport 3, or 1 when small)"
+    )
     parser.add_argument("--big-gb", type=int, help="size of the one very large file (default 5)")
     parser.add_argument("--sparse-gb", type=int, help="size of the sparse model (default 20)")
     parser.add_argument("--workloads", type=_letters, default=(), metavar="A,B,...",
@@ -87,9 +89,10 @@ def _letters(text: str) -> tuple[str, ...]:
 def sizes(name: str, args: argparse.Namespace) -> workshop.Sizes:
     """How much of a case is measured."""
     few, many = (1, 3) if name == "transport" else (3, 7)
+    small = args.quick or (name == "transport" and args.scale is not None and args.scale < 1)
     return workshop.Sizes(
         quick=args.quick,
-        rounds=args.rounds or (few if args.quick else many),
+        rounds=args.rounds or (few if small else many),
         big_bytes=(args.big_gb or (1 if args.quick else 5)) * 10**9,
         sparse_bytes=(args.sparse_gb or (1 if args.quick else 20)) * 10**9,
         scale=args.scale or (0.05 if args.quick else 1.0),

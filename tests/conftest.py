@@ -33,7 +33,7 @@ def _is_root() -> bool:
 def _has_peers() -> bool:
     # Debian keeps nginx where only root's shell looks.
     path = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin"
-    peers = ("nginx", "curl", "rsync", "zsync", "casync", "xdelta3", "zstd")
+    peers = ("nginx", "curl", "openssl", "rsync", "zsync", "casync", "xdelta3", "zstd")
     return all(shutil.which(peer, path=path) for peer in peers)
 
 

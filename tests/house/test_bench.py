@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PEERS = ("nginx", "curl", "rsync", "zsync", "casync", "xdelta3", "zstd")
+PEERS = ("nginx", "curl", "openssl", "rsync", "zsync", "casync", "xdelta3", "zstd")
 SBIN = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin"
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only on Linux: the bench reads /proc")
@@ -33,7 +33,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> None:
     any(shutil.which(peer, path=SBIN) is None for peer in PEERS), reason="needs the bench's peers"
 )
 def test_every_way_brings_the_new_tree(tmp_path: Path) -> None:
-    words = ["--only", "transport", "--workloads", "A,B,C", "--scale", "0.05", "--rounds", "1"]
+    words = ["--only", "transport", "--workloads", "A,B,C", "--scale", "0.05"]
     ran = subprocess.run(
         [sys.executable, ROOT / "bench/run.py", *words, "--work", tmp_path],
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
