@@ -53,7 +53,7 @@ class Whole(Peer):
             self.store(script, pair.new / path, shelf / path)
         names = shelf.with_name("names")
         names.write_bytes(b"".join(path.encode() + b"\0" for path in pair.new_digests))
-        hashing = ("xargs", "-0", "-a", names, *_HASH.split())
+        hashing: tuple[str | Path, ...] = ("xargs", "-0", "-a", names, *_HASH.split())
         script.add(*hashing, into=shelf / _SUMS, pipe="LC_ALL=C sort")
         return script.run(shelf.with_name("publish.sh"), pair.new)
 
