@@ -262,15 +262,6 @@ class NotFound(SourceError):
     hint = "'bitstation list' shows what is offered"
 
 
-class BaseNeeded(SourceError):
-    """The source holds only what is new since releases of which none is installed here."""
-
-    code = "base-needed"
-    retryable = False
-    message = "{source} goes on from {tool_id} {bases}, which is not what is installed here"
-    hint = "install that release first, or take a bundle that was made without --base"
-
-
 class TlsError(SourceError):
     """The certificate or the handshake was not acceptable."""
 

@@ -13,7 +13,6 @@ from bitstation.core.bundle import parse_member
 from bitstation.core.digest import digest_of
 from bitstation.core.mirror import blob_path
 from bitstation.errors import (
-    BaseNeeded,
     DigestMismatch,
     DiskFull,
     DowngradeRefused,
@@ -33,6 +32,7 @@ from bitstation.testing.invariants import check_settled, look_at, wrong_files
 from bitstation.testing.memory_source import MemorySource
 from bitstation.testing.releases import TOOL_ID, Release, make_release
 from bitstation.transport.bundle import BundleSource
+from bitstation.transport.failures import BaseNeeded
 from bitstation.transport.mirror import MirrorSource
 from bitstation.transport.source import Source
 from tests.engine.mapped_maker import BLOCK_BYTES, PACK, make_mapped

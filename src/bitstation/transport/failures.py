@@ -1,4 +1,4 @@
-"""Failures of a source that only the network knows; what they have in common is in errors.py."""
+"""Failures that only some sources know; what they have in common is in errors.py."""
 
 from __future__ import annotations
 
@@ -64,3 +64,12 @@ class ProxyUnreachable(ProxyError):
 
     code = "proxy-unreachable"
     retryable = True
+
+
+class BaseNeeded(SourceError):
+    """The source holds only what is new since releases of which none is installed here."""
+
+    code = "base-needed"
+    retryable = False
+    message = "{source} goes on from {tool_id} {bases}, which is not what is installed here"
+    hint = "install that release first, or take a bundle that was made without --base"

@@ -20,7 +20,6 @@ from bitstation.core.names import is_older
 from bitstation.core.scopes import MANIFEST_NAME
 from bitstation.core.stats import UpdateStats
 from bitstation.errors import (
-    BaseNeeded,
     BitStationError,
     DowngradeRefused,
     IntegrityError,
@@ -29,6 +28,7 @@ from bitstation.errors import (
 )
 from bitstation.storage.faults import disk_errors
 from bitstation.storage.journal import Begin, read_journal
+from bitstation.transport.failures import BaseNeeded
 from bitstation.transport.source import Resolved, Source
 from bitstation.trust.authorize import authorize
 from bitstation.worker.activate import activate, point_to
