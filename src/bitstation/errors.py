@@ -292,16 +292,6 @@ class DiskFull(StoreError):
     hint = "free some space and run again: what is already here is kept"
 
 
-class InPlacePossible(DiskFull):
-    """There is no room for two copies of a file, but there is for one that is remade."""
-
-    code = "disk-full-for-two"
-    hint = (
-        "free some space; or let large files be remade where they are with --in-place: the "
-        "installed release is given up for it, and there is no way back to it"
-    )
-
-
 class VolumeUnfit(StoreError):
     """The volume can never hold this file under this name."""
 

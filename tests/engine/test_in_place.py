@@ -11,12 +11,13 @@ from bitstation import DeltaUpdater, Eligibility
 from bitstation.core.digest import digest_of
 from bitstation.core.events import Event, GuardLowered
 from bitstation.core.lifecycle import ToolState
-from bitstation.errors import DiskFull, InPlacePossible, NotFound
+from bitstation.errors import DiskFull, NotFound
 from bitstation.testing.faulty_disk import FaultyDisk, QuickDisk, Stopped
 from bitstation.testing.mapped import map_release
 from bitstation.testing.memory_source import MemorySource
 from bitstation.testing.releases import make_release
 from bitstation.worker import fit
+from bitstation.worker.fit import InPlacePossible
 from bitstation.worker.run import Options
 from bitstation.worker.status import tool_status
 from tests.engine.conftest import MakeUpdater

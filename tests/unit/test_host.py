@@ -167,6 +167,22 @@ def test_there_is_one_pool() -> None:
     assert shared_pool().submit(lambda: 5).result() == 5
 
 
+def test_its_owner_may_set_the_mode_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"1")
+    assert host.may_set_mode(file)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="only on POSIX: owners")
+def test_others_may_not_set_the_mode_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"1")
+    monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
+    assert not host.may_set_mode(file)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only on Linux: disks that turn")
 @pytest.mark.parametrize(
     ("device", "said", "turns"),

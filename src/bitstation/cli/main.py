@@ -25,6 +25,7 @@ COMMANDS = {
     "gc": ("gc", "remove what no kept release needs"),
     "uninstall": ("uninstall", "remove a tool; its user data stays"),
     "eligibility": ("eligibility", "may this machine take network jobs of a tool"),
+    "adopt": ("adopt", "let releases use models that are on this machine already"),
     "demo": ("demo", "see the whole story on this machine, leaving nothing behind"),
 }
 

@@ -1,4 +1,4 @@
-"""Sizes as people write them on a command line."""
+"""Sizes as people write them."""
 
 from __future__ import annotations
 

@@ -64,12 +64,13 @@ def progress_of(ctx: Context) -> Progress:
     _ = ctx.gettext
     titles = {
         "hash": _("Hashing {}"),
+        "map": _("Cutting {} into blocks"),
+        "compress": _("Compressing {}"),
+        "patch": _("Comparing with {}"),
         "pack": _("Packing {}"),
         "prove": _("Proving {}"),
         "fetch": _("Fetching {}"),
         "send": _("Sending {}"),
-        "map": _("Looking into {}"),
-        "patch": _("Finding what changed since {}"),
         "bundle": _("Bundling {}"),
     }
 

@@ -1,1 +1,1 @@
-"""Making of guides and packs: how to reach a release with few bytes."""
+"""Making what saves bytes: maps, packed blocks, patches and guides, on the publisher's side."""

@@ -28,6 +28,7 @@ from bitstation.worker.fetch_whole import FileFetcher
 from bitstation.worker.finishing import Finisher
 from bitstation.worker.intake import Intake
 from bitstation.worker.inventory import Names
+from bitstation.worker.lending import Lending
 from bitstation.worker.rework import lacking_after
 from bitstation.worker.run import Run
 from bitstation.worker.wants import Want, wants_of
@@ -56,6 +57,7 @@ class Assembly:
         self._staging = staging
         self._held = held
         self._reuse = Reuse(run.disk, run.ledger, run.stop)
+        self._lending = Lending(run)
         self._done_bytes = 0
         self._written: dict[str, host.StatFacts] = {}
         self._twins: Names = {}
@@ -238,7 +240,13 @@ class Assembly:
         for source in self._local_sources(entry):
             run.stop.check()
             try:
-                how = self._reuse.place(source, target, entry.sha256, executable=entry.executable)
+                how = self._reuse.place(
+                    source,
+                    target,
+                    entry.sha256,
+                    executable=entry.executable,
+                    may_link=self._lending.may_link(source),
+                )
             except SourceVanished:
                 continue
             if how != "linked":

@@ -15,6 +15,16 @@ from bitstation.worker.run import Run
 _MARGIN_BYTES = 4 * 1024 * 1024
 
 
+class InPlacePossible(DiskFull):
+    """There is no room for two copies of a file, but there is for one that is remade."""
+
+    code = "disk-full-for-two"
+    hint = (
+        "free some space; or let large files be remade where they are with --in-place: the "
+        "installed release is given up for it, and there is no way back to it"
+    )
+
+
 def check_space(run: Run, needed_bytes: int) -> None:
     """Refuse what the volume has no room for. Raises DiskFull."""
     room = room_bytes(run)

@@ -21,6 +21,7 @@ from bitstation.worker.assemble import Assembly, Kept
 from bitstation.worker.discard import discard_tree
 from bitstation.worker.fit import can_share, check_paths, check_space
 from bitstation.worker.inventory import names_of, survey, survey_blocks
+from bitstation.worker.lending import Lending
 from bitstation.worker.papers import atlas_of, local_atlases
 from bitstation.worker.run import Run
 from bitstation.worker.salvage import salvage
@@ -72,7 +73,12 @@ class Mending:
             elsewhere, holders = survey_blocks(run, wanted, local_atlases(run))
             places, names = elsewhere | places, holders | names
         self._held = self._held | names
-        ground = Ground(frozenset(self._held), places, LINK_FROM_BYTES if can_share(run) else None)
+        ground = Ground(
+            frozenset(self._held),
+            places,
+            LINK_FROM_BYTES if can_share(run) else None,
+            copied=Lending(run).copied(self._held),
+        )
         plan = plan_update(None, partial, ground, Knowledge(atlas))
         whole = len(self._manifest.entries) - len(self._damaged)
         run.emit(

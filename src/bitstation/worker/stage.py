@@ -24,15 +24,16 @@ from bitstation.core.planning import (
 from bitstation.core.recipe import Copy, Patch, Segment
 from bitstation.core.reworking import plan_rework
 from bitstation.core.scopes import MANIFEST_NAME
-from bitstation.errors import DiskFull, InPlacePossible, StoreCorrupt
+from bitstation.errors import DiskFull, StoreCorrupt
 from bitstation.storage.journal import Begin, JournalFacts, read_journal
 from bitstation.storage.reuse import LINK_FROM_BYTES
 from bitstation.transport.source import Resolved, Source
 from bitstation.worker.assemble import Assembly, Kept
 from bitstation.worker.carry import carried_bytes, carry
 from bitstation.worker.discard import discard_tree
-from bitstation.worker.fit import can_share, check_paths, check_space, room_bytes
+from bitstation.worker.fit import InPlacePossible, can_share, check_paths, check_space, room_bytes
 from bitstation.worker.inventory import Names, prove_claimed, survey, survey_blocks
+from bitstation.worker.lending import Lending
 from bitstation.worker.papers import keep_atlas, local_atlases
 from bitstation.worker.resume import find_kept
 from bitstation.worker.rework import give_up
@@ -53,6 +54,7 @@ def make_plan(
         held=frozenset(held),
         places=places,
         shared_from_bytes=LINK_FROM_BYTES if can_share(run) else None,
+        copied=Lending(run).copied(held),
         link_bytes_per_s=LOCAL_BYTES_PER_S if source.is_local else LINK_BYTES_PER_S,
     )
     return plan_update(base, target, ground, known), held
