@@ -8,22 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from bitstation.codec.guiding import Papers, fold
-from bitstation.core.atlas import Atlas, encode_atlas
+from bitstation.codec.guiding import Papers
 from bitstation.core.digest import Digest, digest_of
-from bitstation.core.guide import encode_guide
 from bitstation.core.manifest import Manifest
 from bitstation.core.names import is_older, version_key
-from bitstation.core.recipe import encode_recipes
 from bitstation.core.wire import BlobRef, GuideRef
 from bitstation.errors import DigestMismatch, ManifestError, NotFound, SourceBroken
 from bitstation.publisher.cache import cache_dir, locked
 from bitstation.publisher.destination import Cargo, Destination, Held
 from bitstation.publisher.freight import Freight
-from bitstation.publisher.map_cache import MapCache
+from bitstation.publisher.maps import MapCache
 from bitstation.publisher.progress import Progress
-from bitstation.recipes.made import Making
-from bitstation.recipes.mapping import map_files
 from bitstation.recipes.release import Known, Made, make_release
 from bitstation.storage.durable import Disk
 from bitstation.storage.faults import disk_errors
@@ -101,21 +96,6 @@ def made_beside(
             progress=progress,
         )
         yield _beside(made)
-
-
-def map_guide(freight: Freight, disk: Disk, stop: Stop, progress: Progress) -> bytes:
-    """Guide from nothing that tells where the blocks of files lie, and of no pack.
-
-    For what lies at hand: nothing is gained there by packing. Raises SourceError, StoreError,
-    UpdateCancelled.
-    """
-    manifest = freight.manifest
-    with work_folder(f"{manifest.tool_id} {manifest.manifest_hash}") as work:
-        making = Making(work, MapCache(disk), disk, stop, progress)
-        maps = map_files(making, manifest, freight.cargo.source, ())
-    papers = Papers(freight.manifest_bytes, encode_atlas(Atlas(maps)))
-    guide = fold(papers, encode_recipes({}), target_hash=manifest.manifest_hash)
-    return encode_guide(guide)
 
 
 @contextmanager

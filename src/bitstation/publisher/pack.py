@@ -21,15 +21,15 @@ from bitstation.core.toolfile import ToolFile
 from bitstation.errors import DiskFull, UsageError
 from bitstation.publisher.cache import locked
 from bitstation.publisher.catalog import catalog_row, merge_catalog, write_checksums
-from bitstation.publisher.destination import Cargo
-from bitstation.publisher.freight import Freight
-from bitstation.publisher.guides import map_guide
+from bitstation.publisher.guides import work_folder
 from bitstation.publisher.manifest import MakingOptions, make_manifest
+from bitstation.publisher.maps import MapCache
 from bitstation.publisher.package import DEFAULT_MAX_ASSET_BYTES, Asset, PackageWriter
 from bitstation.publisher.progress import Progress
 from bitstation.publisher.prove import prove_package
 from bitstation.publisher.publication import Publication
 from bitstation.publisher.validate import CheckedTool, raise_faults
+from bitstation.recipes.release import make_release
 from bitstation.storage.durable import Disk
 from bitstation.storage.faults import disk_errors, free_bytes
 from bitstation.storage.hashing import Stop
@@ -214,10 +214,20 @@ class Packing:
         if path.is_file() and not release.is_new:
             return
         data = manifest.encode()
-        folder = FolderSource(checked.inventory.root, data)
-        freight = Freight(manifest, data, Cargo(folder, folder.file_of))
-        guide = map_guide(freight, self._disk, self._stop or Stop(), self._progress)
-        self._disk.write_file(path, guide)
+        with work_folder(str(path)) as work:
+            made = make_release(
+                manifest,
+                data,
+                FolderSource(checked.inventory.root, data),
+                (),
+                work=work,
+                cache=MapCache(self._disk),
+                disk=self._disk,
+                stop=self._stop or Stop(),
+                progress=self._progress,
+                packed=False,
+            )
+            self._disk.write_file(path, made.guides[0].data)
 
     def _merged(self, earlier: Catalog | None, packed: Sequence[PackedRelease]) -> Catalog:
         options = self._options

@@ -48,9 +48,9 @@ class Packer:
     def __init__(self, forms: Forms, pack: PackWriter, stop: Stop) -> None:
         self.blocks = 0
         self.new_bytes = 0
-        self._forms = forms
-        self._pack = pack
-        self._stop = stop
+        self.forms = forms
+        self.pack = pack
+        self.stop = stop
 
     def recipe(
         self, blockmap: BlockMap, kinds: Sequence[Kind], reader: BlobReader
@@ -82,7 +82,7 @@ class _File:
 
     def _walk(self) -> None:
         offset = until = 0
-        forms = self._packer._forms
+        forms = self._packer.forms
         for number, length in enumerate(self._map.lengths):
             if number >= until:
                 until = self._take(number, offset, length)
@@ -93,7 +93,7 @@ class _File:
 
     def _take(self, number: int, offset: int, length: int) -> int:
         """Number of the first block that still needs a look."""
-        digest, forms = self._map.digest(number), self._packer._forms
+        digest, forms = self._map.digest(number), self._packer.forms
         value = filling(self._map, number)
         if value is not None:
             self._close()
@@ -155,7 +155,7 @@ class _File:
         """Send the open stretch to be packed."""
         if self._open is None:
             return
-        self._packer._stop.check()
+        self._packer.stop.check()
         stretch, self._open = self._open, None
         data = bytes(self._reader.read(stretch.offset, stretch.length))
         kind = self._kinds[stretch.first]
@@ -177,10 +177,10 @@ class _File:
         stretch, task = self._queue.popleft()
         for packed in task.result():
             frame = packed.frame
-            step = Fetch(packed.codec, PENDING, self._packer._pack.add(frame), len(frame))
+            step = Fetch(packed.codec, PENDING, self._packer.pack.add(frame), len(frame))
             segment = Segment(stretch.first + packed.first, packed.blocks, step)
             self.segments.append(segment)
-            self._packer._forms.add_run(self._map, segment)
+            self._packer.forms.add_run(self._map, segment)
 
     def _drain(self) -> None:
         while self._queue:

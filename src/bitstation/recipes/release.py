@@ -18,7 +18,7 @@ from bitstation.core.digest import Digest
 from bitstation.core.guide import MAX_INLINE_BYTES
 from bitstation.core.manifest import Entry, Manifest
 from bitstation.core.recipe import INLINE, Segment
-from bitstation.host import free_at_once
+from bitstation.host import tune_memory
 from bitstation.recipes.basing import TargetFile, patch_file
 from bitstation.recipes.cutting import layout_of
 from bitstation.recipes.guides import Way, fold_guides
@@ -50,8 +50,11 @@ def make_release(  # noqa: PLR0913 - each of them is the caller's to say
     disk: Disk,
     stop: Stop,
     progress: Progress,
+    packed: bool = True,
 ) -> Made:
     """Guides, packs and atlas of a release whose files ``blobs`` gives by digest.
+
+    Not ``packed``: maps only, for readers of the very files, whom packed blocks save nothing.
 
     The same release, bases and versions of the packages give the same bytes. ``blobs`` is
     believed: whoever calls has proved the files. Packs lie in ``work`` as temporary files; after
@@ -61,7 +64,7 @@ def make_release(  # noqa: PLR0913 - each of them is the caller's to say
     Cost: reads every file once that no base and no ``cache`` maps, and what is new in it once or
     twice more; 150 MB of memory, 300 MB while a patch is made.
     """
-    free_at_once()
+    tune_memory()
     making = Making(work, cache, disk, stop, progress)
     with disk_errors(work):
         disk.make_dir(work)
@@ -70,7 +73,7 @@ def make_release(  # noqa: PLR0913 - each of them is the caller's to say
     maps = map_files(making, target, blobs, bases)
     with ExitStack() as undo:
         run = _Run(making, target, blobs, undo)
-        files = run.pack_files(maps, bases)
+        files = run.pack_files(maps, bases) if packed else run.bare_files(maps)
         papers = Papers(manifest_bytes, _atlas_bytes(maps, files))
         ways = [run.way_from(base, files) for base in bases if _is_other(base, target)]
         guides = tuple(fold_guides(target, papers, ways))
@@ -113,6 +116,13 @@ class _Run:
             packed_bytes=pack.size_bytes,
         )
         return [file._replace(segments=settled(file.segments, blob)) for file in files]
+
+    def bare_files(self, maps: dict[Digest, BlockMap]) -> list[TargetFile]:
+        """All files, each content once, without any form."""
+        return [
+            TargetFile(entry, maps.get(entry.sha256) or whole_map(entry.sha256, entry.size), [])
+            for entry in distinct(self._target.entries)
+        ]
 
     def way_from(self, base: Known, files: Sequence[TargetFile]) -> Way:
         """Patches from a base: inline where all of them are short, else in a pack of their own."""

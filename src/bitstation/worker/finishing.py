@@ -44,7 +44,7 @@ class Finisher:
         self._run = run
         self._names_of = names_of
         self._refetch = refetch
-        self._check = check
+        self.check = check
 
     def finishes(self, building: Building) -> bool:
         """Say whether the file came out right; False when it has to be fetched whole.
@@ -67,7 +67,7 @@ class Finisher:
         """
         if len(building.map) == 1 and not isinstance(building.entry.segments[0].step, Copy | Fill):
             # The digest of its one block is that of the file.
-            building.wait_for(0, self._check)
+            building.wait_for(0, self.check)
             return building.entry.sha256
         building.open()
         with building.path.open("rb", buffering=0) as reader:
@@ -83,7 +83,7 @@ class Finisher:
             if isinstance(segment.step, Fill):
                 self._fill(building, segment, segment.step.value)
         for number in range(len(building.map)):
-            building.wait_for(number, self._check)
+            building.wait_for(number, self.check)
         building.cut_to_size()
         return self.hash_again(building)
 
@@ -99,7 +99,7 @@ class Finisher:
         wrong = []
         with building.path.open("rb", buffering=0) as reader:
             for number, block in enumerate(building.map.blocks()):
-                self._check()
+                self.check()
                 data = reader.read(block.length)
                 if hashlib.sha256(data).digest() != block.digest:
                     wrong.append(number)
@@ -107,7 +107,7 @@ class Finisher:
             building.unsettle(number)
             self._refetch(building, number, 1)
         for number in wrong:
-            building.wait_for(number, self._check)
+            building.wait_for(number, self.check)
         return bool(wrong)
 
     def hash_again(self, building: Building) -> Digest:
@@ -115,7 +115,7 @@ class Finisher:
         hasher, block = hashlib.sha256(), memoryview(bytearray(CHUNK_BYTES))
         with building.path.open("rb", buffering=0) as reader:
             while count := reader.readinto(block):
-                self._check()
+                self.check()
                 hasher.update(block[:count])
         return Digest(hasher.hexdigest())
 
@@ -130,11 +130,11 @@ class Finisher:
             pass_.fill(segment, step.value)
         elif isinstance(step, Copy):
             try:
-                pass_.copy(segment, step, self._names_of(step.blob), self._check)
+                pass_.copy(segment, step, self._names_of(step.blob), self.check)
             except SourceVanished:
                 self._refetch(building, segment.first, segment.count)
         for number in numbers:
-            building.wait_for(number, self._check)
+            building.wait_for(number, self.check)
         pass_.read_back(segment)
 
 
