@@ -88,7 +88,6 @@ def plan_update(
     entries = tuple(planner.entry(row) for row in target.entries)
     downloads = sum(entry.is_download for entry in entries)
     download_bytes = sum(entry.fetch_bytes for entry in entries)
-    fetched_content = sum(planner.fetched_content.values())
     return Plan(
         tool_id=target.tool_id,
         from_version=base.tool_version if base else None,
@@ -99,7 +98,7 @@ def plan_update(
         download_files=downloads,
         unchanged_files=len(entries) - downloads,
         download_bytes=download_bytes,
-        reuse_bytes=target.total_bytes - fetched_content,
+        reuse_bytes=sum(entry.reuse_bytes for entry in entries),
         total_bytes=target.total_bytes,
         write_bytes=sum(map(planner.write_bytes, entries)),
         inline=known.inline,
@@ -127,7 +126,6 @@ class _Planner:
         self._known = known
         self._here = {*ground.held, EMPTY}
         self._places: dict[bytes, Place] = dict(ground.places)
-        self.fetched_content: dict[Digest, int] = {}
 
     def entry(self, row: Entry) -> PlanEntry:
         if row.sha256 in self._here:
@@ -137,10 +135,8 @@ class _Planner:
         segments = self._segments(row, blockmap) if blockmap else ()
         is_plain = all(_is_plain(segment.step) for segment in segments)
         if blockmap is None or (is_plain and len(blockmap) < 2):
-            self.fetched_content[row.sha256] = row.size
             return _planned(row, How.FETCH, row.size)
         fetch_bytes = sum(_wire_bytes(segment.step) for segment in segments)
-        self.fetched_content[row.sha256] = min(row.size, fetch_bytes)
         if len(blockmap) > 1:
             self._remember(row.sha256, blockmap)
         encoded = b"" if len(blockmap) == 1 else encode_blockmap(blockmap)
