@@ -217,10 +217,11 @@ class _Table:
             case Op.COPY:
                 step = Copy(self._local(reader), reader.varint(MAX_INTEGER))
             case Op.FETCH:
-                codec = reader.take(1)[0]
+                codec, span = reader.take(1)[0], self._read_span(reader)
                 if codec not in Codec.__members__.values():
+                    # Its span counts all the same: the next one in that blob is told from its end.
                     return None
-                step = Fetch(Codec(codec), *self._read_span(reader))
+                step = Fetch(Codec(codec), *span)
             case Op.ZPATCH:
                 base, offset = self._local(reader), reader.varint(MAX_INTEGER)
                 length = reader.varint(MAX_OUTPUT_BYTES)
