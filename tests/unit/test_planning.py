@@ -1,4 +1,4 @@
-"""The planner: whatever it is told, a plan covers each file, and is no dearer than what is known."""
+"""The planner: whatever it is told, a plan covers each file and is no dearer than need be."""
 
 from __future__ import annotations
 
