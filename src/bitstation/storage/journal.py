@@ -178,5 +178,5 @@ def _parsed(line: bytes) -> Record | None:
         return None
     try:
         return _decoder.decode(body)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeError):
         return None

@@ -188,13 +188,13 @@ class HqClient:
     def _decoded(self, answer: Answer, kind: type[T]) -> T:
         try:
             return msgspec.json.decode(answer.body, type=kind)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeError) as error:
             raise SourceBroken(source=self.name, detail=str(error)) from error
 
     def _problem(self, method: str, answer: Answer) -> BitStationError:
         try:
             problem = msgspec.json.decode(answer.body, type=Problem)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeError):
             problem = Problem("about:blank", "", answer.status, "")
         said = problem.detail or problem.title
         detail = said or f"HTTP {answer.status}"
