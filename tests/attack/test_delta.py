@@ -1,0 +1,458 @@
+"""Group L of the threats: differences and what they start from, each case by name and in order.
+
+Whatever a difference is, it costs bytes at most: the blocks come plainly, or the file whole.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+
+import pytest
+
+from bitstation import DeltaUpdater
+from bitstation.codec.blocks import pack_block
+from bitstation.codec.zstd import compress, patch_from
+from bitstation.core.digest import EMPTY, digest_of
+from bitstation.core.recipe import (
+    INLINE,
+    MAX_OUTPUT_BYTES,
+    Codec,
+    Copy,
+    Fetch,
+    Fill,
+    Patch,
+    Recipes,
+    Segment,
+    Step,
+)
+from bitstation.errors import NotFound
+from bitstation.testing.invariants import Invariants
+from bitstation.testing.mapped import BLOCK_BYTES, guide_to, map_of, map_release, offer
+from bitstation.testing.memory_source import Asked
+from tests.attack.conftest import MakeUpdater
+from tests.attack.large import BLOCK_BYTES as LARGE_BLOCK_BYTES
+from tests.attack.large import GB, Block, Large, LargeSource
+from tests.attack.updates import (
+    EDITED,
+    FIRST,
+    MODEL,
+    NEW_MODEL,
+    OLD_MODEL,
+    SECOND,
+    asked_of,
+    asked_of_files,
+    release_of,
+    rot,
+    rot_unseen,
+    source_of,
+    updates,
+    whole_or_nothing,
+)
+
+FRAME = patch_from(MODEL[: 2 * BLOCK_BYTES], EDITED[:BLOCK_BYTES])
+PATCH = Patch(OLD_MODEL, 0, 2 * BLOCK_BYTES, INLINE, 0, len(FRAME))
+
+
+def made_by(step: Step, count: int = 1) -> Recipes:
+    """The first blocks of the edited model."""
+    return {NEW_MODEL: (Segment(0, count, step),)}
+
+
+@pytest.fixture
+def installed(updater: DeltaUpdater) -> DeltaUpdater:
+    """The first release, with its atlas."""
+    updates(updater, source_of(FIRST), FIRST)
+    return updater
+
+
+@pytest.mark.parametrize("wrong", ["papers", "prefix"])
+def test_l01_wrong_base(installed: DeltaUpdater, wrong: str) -> None:
+    """A guide over other papers than it says; a patch over another part of the base."""
+    source = source_of(SECOND)
+    if wrong == "papers":
+        other = release_of({"x": MODEL[::-1]}, "1.0.0")
+        guide = bytearray(guide_to(SECOND, other))
+        guide[5:37] = bytes.fromhex(FIRST.release.manifest.manifest_hash)
+        offer(source, SECOND, bytes(guide), FIRST)
+    else:
+        shifted = Patch(OLD_MODEL, 3000, 2 * BLOCK_BYTES, INLINE, 0, len(FRAME))
+        offer(source, SECOND, guide_to(SECOND, FIRST, made_by(shifted), FRAME), FIRST)
+    updates(installed, source, SECOND)
+    assert asked_of(source, NEW_MODEL) == BLOCK_BYTES
+
+
+@pytest.mark.parametrize("is_seen", [True, False], ids=["stamps show it", "nothing shows it"])
+def test_l02_base_tampered(installed: DeltaUpdater, is_seen: bool) -> None:
+    model = installed.tree.release("1.0.0") / "model.bin"
+    (rot(model, 5_500) if is_seen else rot_unseen(installed, model, 5_500))
+    source = source_of(SECOND, FIRST, made_by(PATCH), FRAME)
+    updates(installed, source, SECOND, damaged="1.0.0")
+    # What nothing shows is found when the file is hashed, and then it is one block.
+    assert asked_of(source, NEW_MODEL) == (len(EDITED) if is_seen else BLOCK_BYTES)
+
+
+def test_l02_base_tampered_under_the_patch_itself(installed: DeltaUpdater) -> None:
+    rot_unseen(installed, installed.tree.release("1.0.0") / "model.bin", 800)
+    source = source_of(SECOND, FIRST, made_by(PATCH), FRAME)
+    updates(installed, source, SECOND, damaged="1.0.0")
+    assert asked_of(source, NEW_MODEL) == BLOCK_BYTES
+
+
+@pytest.mark.parametrize("moment", ["before the file", "within the file"])
+def test_l03_base_missing_half_way(installed: DeltaUpdater, moment: str) -> None:
+    model = installed.tree.release("1.0.0") / "model.bin"
+    source = source_of(SECOND, FIRST)
+
+    def vanish(asked: Asked) -> None:
+        if asked.digest == NEW_MODEL and model.exists():
+            (model.unlink() if moment == "before the file" else model.write_bytes(MODEL[:5_500]))
+
+    model.chmod(0o644)
+    source.before_open = vanish
+    updates(installed, source, SECOND, damaged="1.0.0")
+    assert asked_of(source, NEW_MODEL) <= len(EDITED) + BLOCK_BYTES
+
+
+def test_l03_base_missing_half_way_but_for_another_name(updater: DeltaUpdater) -> None:
+    """Where the first name is gone, the second serves, from the byte on that was reached."""
+    base = release_of({"a": MODEL, "b": MODEL}, "1.0.0")
+    updates(updater, source_of(base), base)
+    source = source_of(SECOND, base)
+    first = updater.tree.release("1.0.0") / "a"
+
+    def vanish(asked: Asked) -> None:
+        if asked.digest == NEW_MODEL:
+            first.unlink(missing_ok=True)
+
+    first.chmod(0o644)
+    source.before_open = vanish
+    updates(updater, source, SECOND, damaged="1.0.0")
+    assert asked_of(source, NEW_MODEL) == BLOCK_BYTES
+
+
+def test_l04_delta_larger_than_full(installed: DeltaUpdater) -> None:
+    pack = compress(random.Random(3).randbytes(2 * BLOCK_BYTES))
+    large = Patch(OLD_MODEL, 0, 100, digest_of(pack), 0, len(pack))
+    source = source_of(SECOND, FIRST, made_by(large))
+    source.add_blob(pack)
+    updates(installed, source, SECOND)
+    assert asked_of(source, digest_of(pack)) == 0
+    assert asked_of(source, NEW_MODEL) == BLOCK_BYTES
+
+
+def test_l05_delta_chain_of_50(updater: DeltaUpdater) -> None:
+    """Each release by a patch over the one before it, for as long as anybody likes."""
+    data = bytearray(MODEL)
+    base = release_of({"model.bin": bytes(data)}, "1.0.0")
+    updates(updater, source_of(base), base)
+    for number in range(1, 51):
+        old = bytes(data)
+        at = number * 397
+        data[at : at + 5] = b"%05d" % number
+        target = release_of({"model.bin": bytes(data)}, f"1.{number}.0")
+        first = at // BLOCK_BYTES
+        # An edit may lie across a border.
+        count = (at + 4) // BLOCK_BYTES - first + 1
+        start, end = first * BLOCK_BYTES, min(len(data), (first + count) * BLOCK_BYTES)
+        frame = patch_from(old[start:end], data[start:end])
+        step = Patch(digest_of(old), start, end - start, INLINE, 0, len(frame))
+        recipes: Recipes = {digest_of(data): (Segment(first, count, step),)}
+        source = source_of(target, base, recipes, frame)
+        stats = updates(updater, source, target)
+        assert asked_of_files(source, target) == 0
+        assert stats.bytes_downloaded < 1_000
+        base = target
+    assert len(list(updater.tree.atlases.iterdir())) == 2, "of the kept releases only"
+
+
+@pytest.mark.parametrize("length", [0, 1, 8, len(FRAME) // 2, len(FRAME) - 1])
+@pytest.mark.parametrize("where", ["guide", "pack"])
+def test_l06_delta_truncated(installed: DeltaUpdater, where: str, length: int) -> None:
+    if where == "guide":
+        source = source_of(SECOND, FIRST, made_by(PATCH), FRAME[:length])
+    else:
+        step = Patch(OLD_MODEL, 0, 2 * BLOCK_BYTES, digest_of(FRAME), 0, len(FRAME))
+        source = source_of(SECOND, FIRST, made_by(step))
+        source.add_blob(FRAME)
+        source.lie(digest_of(FRAME), lambda data: data[:length])
+    updates(installed, source, SECOND)
+    assert asked_of(source, NEW_MODEL) == BLOCK_BYTES
+
+
+@pytest.mark.parametrize(
+    ("step", "count"),
+    [
+        (Copy(OLD_MODEL, len(MODEL) - 10), 1),
+        (Copy(OLD_MODEL, len(MODEL)), 1),
+        (Copy(OLD_MODEL, 2**50), 1),
+        (Patch(OLD_MODEL, len(MODEL) - 10, 2 * BLOCK_BYTES, INLINE, 0, len(FRAME)), 1),
+        (Patch(OLD_MODEL, 2**50, 2 * BLOCK_BYTES, INLINE, 0, len(FRAME)), 1),
+        (Patch(OLD_MODEL, 0, 2 * BLOCK_BYTES, INLINE, 1, len(FRAME)), 1),
+        (Patch(OLD_MODEL, 0, 2 * BLOCK_BYTES, INLINE, 0, 10**7), 1),
+        (Fetch(Codec.ZSTD, INLINE, 2**50, 5), 1),
+        (Fetch(Codec.ZSTD, digest_of(b"pack"), 2**50, 5), 1),
+        (Fill(0), 22),
+    ],
+    ids=[
+        *("copy over the end", "copy behind the end", "copy far behind", "base over the end"),
+        *("base far behind", "inline shifted", "inline over the end", "inline far behind"),
+        *("pack far behind", "past the map"),
+    ],
+)
+def test_l07_instruction_out_of_range(installed: DeltaUpdater, step: Step, count: int) -> None:
+    source = source_of(SECOND, FIRST, made_by(step, count), FRAME)
+    source.add_blob(b"pack")
+    updates(installed, source, SECOND)
+    assert asked_of(source, NEW_MODEL) == BLOCK_BYTES
+
+
+def test_l08_overlapping_copy(installed: DeltaUpdater) -> None:
+    """Spans of the base that overlap, and one that lies where it would be written to."""
+    data = MODEL[:2000] + MODEL[1000:3000] + MODEL[500:2500]
+    target = release_of({"model.bin": data}, "1.1.0")
+    recipes: Recipes = {
+        digest_of(data): (
+            Segment(0, 2, Copy(OLD_MODEL, 0)),
+            Segment(2, 2, Copy(OLD_MODEL, 1000)),
+            Segment(4, 2, Copy(OLD_MODEL, 500)),
+        )
+    }
+    source = source_of(target, FIRST, recipes)
+    updates(installed, source, target)
+    assert asked_of_files(source, target) == 0
+
+
+@pytest.mark.parametrize("codec", [Codec.ZSTD, Codec.PLANES_2, Codec.PLANES_4])
+@pytest.mark.parametrize("size", [BLOCK_BYTES - 1, BLOCK_BYTES + 1, MAX_OUTPUT_BYTES])
+def test_l09_output_too_large(installed: DeltaUpdater, codec: Codec, size: int) -> None:
+    """A frame that gives more or less than its blocks; the largest is a bomb of 2 KB."""
+    frame = pack_block(bytes(size), codec)
+    fetch = Fetch(codec, INLINE, 0, min(len(frame), BLOCK_BYTES - 1))
+    source = source_of(SECOND, FIRST, made_by(fetch), frame[:BLOCK_BYTES])
+    updates(installed, source, SECOND)
+    assert asked_of(source, NEW_MODEL) == BLOCK_BYTES
+
+
+@pytest.mark.parametrize("wrong", ["patch", "pack", "copy", "fill", "map"])
+def test_l10_hash_after_apply_wrong(installed: DeltaUpdater, wrong: str) -> None:
+    """To blocks where the segment is wrong, to the whole file where the map is."""
+    other = bytes(BLOCK_BYTES)
+    frames = {"patch": patch_from(MODEL[:2000], other), "pack": compress(other)}
+    frame = frames.get(wrong, b"")
+    steps: dict[str, Step] = {
+        "patch": Patch(OLD_MODEL, 0, 2000, INLINE, 0, len(frame)),
+        "pack": Fetch(Codec.ZSTD, INLINE, 0, len(frame)),
+        "copy": Copy(OLD_MODEL, 1),
+        "fill": Fill(0),
+    }
+    target, recipes = SECOND, made_by(steps[wrong]) if wrong in steps else {}
+    if wrong == "map":
+        lie = map_of(EDITED[:5000] + bytes(1000) + EDITED[6000:])
+        lie = type(lie)(NEW_MODEL, lie.size_bytes, lie.cut, lie.lengths, lie.digests)
+        target = map_release(SECOND.release, maps={"model.bin": lie})
+    source = source_of(target, FIRST, recipes, frame)
+    updates(installed, source, target)
+    asked = asked_of(source, NEW_MODEL)
+    assert asked == BLOCK_BYTES if wrong != "map" else asked > len(EDITED)
+
+
+def test_l11_rename_only(installed: DeltaUpdater) -> None:
+    target = release_of({"models/new.bin": MODEL, "run.py": b"print()"}, "1.1.0")
+    source = source_of(target, FIRST)
+    stats = updates(installed, source, target)
+    assert asked_of_files(source, target) == 0
+    assert stats.files_downloaded == 0
+
+
+def test_l12_rename_and_edit(installed: DeltaUpdater) -> None:
+    target = release_of({"models/new.bin": EDITED, "run.py": b"print()"}, "1.1.0")
+    source = source_of(target, FIRST)
+    updates(installed, source, target)
+    assert asked_of_files(source, target) == BLOCK_BYTES
+
+
+def test_l13_swap_of_two_files(updater: DeltaUpdater) -> None:
+    base = release_of({"a": MODEL, "b": EDITED, "c": b"c", "d": b"d"}, "1.0.0")
+    target = release_of({"a": EDITED, "b": MODEL, "c": b"d", "d": b"c"}, "1.1.0")
+    updates(updater, source_of(base), base)
+    source = source_of(target, base)
+    updates(updater, source, target)
+    assert asked_of_files(source, target) == 0
+
+
+def test_l14_duplicate_ten_times(installed: DeltaUpdater) -> None:
+    target = release_of({f"copies/{number}": EDITED for number in range(10)}, "1.1.0")
+    source = source_of(target, FIRST)
+    updates(installed, source, target)
+    assert asked_of(source, NEW_MODEL) == BLOCK_BYTES
+
+
+def test_l15_file_to_directory_and_back(updater: DeltaUpdater) -> None:
+    file = release_of({"a": MODEL, "b/c": b"x"}, "1.0.0")
+    folder = release_of({"a/b/c": MODEL, "b": b"x"}, "1.1.0")
+    back = release_of({"a": MODEL, "b/c": b"x"}, "1.2.0")
+    updates(updater, source_of(file), file)
+    for base, target in ((file, folder), (folder, back)):
+        source = source_of(target, base)
+        updates(updater, source, target)
+        assert asked_of_files(source, target) == 0
+
+
+def test_l16_empty_file(updater: DeltaUpdater) -> None:
+    """New, grown from nothing, and emptied."""
+    base = release_of({"e": b"", "m": MODEL}, "1.0.0")
+    target = release_of({"e": MODEL[:1500], "m": b"", "n": b""}, "1.1.0")
+    source = source_of(base)
+    updates(updater, source, base)
+    assert EMPTY not in source.fetched
+    source = source_of(target, base)
+    updates(updater, source, target)
+    assert EMPTY not in source.fetched
+    assert asked_of_files(source, target) == 500, "the last block of the short file is new"
+
+
+def test_l17_one_byte_file(updater: DeltaUpdater) -> None:
+    base = release_of({"a": b"a"}, "1.0.0")
+    for target in (base, release_of({"a": b"b", "c": b"a"}, "1.1.0")):
+        source = source_of(target, None if target is base else base)
+        updates(updater, source, target)
+        assert asked_of_files(source, target) == 1
+
+
+def sparse(size: int, *heads: tuple[int, bytes]) -> Large:
+    """A file of zeroes with bytes at the heads of some blocks, and an odd end."""
+    count = size // LARGE_BLOCK_BYTES
+    blocks = [Block(b"")] * count + [Block(b"end", 12_345)]
+    for number, head in heads:
+        blocks[number] = Block(head)
+    return Large(blocks)
+
+
+@pytest.mark.parametrize("gigabytes", [5, 20])
+def test_l18_sparse(updater: DeltaUpdater, gigabytes: int) -> None:
+    """Of 5 and 20 GB with BITSTATION_TEST_REAL_SIZES; of 21 and 84 MB else."""
+    size = gigabytes * GB
+    last = size // LARGE_BLOCK_BYTES - 1
+    old = sparse(size, (3, b"x"), (last, b"y"))
+    new = sparse(size, (3, b"x"), (4, b"new"), (last, b"y"))
+    source = LargeSource()
+    updater.update(source, source.offer_file(old, "1.0.0", fills=True).release.version)
+    assert source.asked_bytes(old) == 2 * LARGE_BLOCK_BYTES + 12_345
+    target = source.offer_file(new, "1.1.0", fills=True)
+    updater.update(source, "1.1.0")
+    assert source.asked_bytes(new) == LARGE_BLOCK_BYTES
+    folder = updater.tree.release("1.1.0")
+    assert (folder / "model").stat().st_size == new.size_bytes
+    assert updater.verify(deep=True).damaged == ()
+    assert target.release.manifest == updater.tree.manifest("1.1.0")
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 7])
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_l19_block_size_boundary(updater: DeltaUpdater, blocks: int, more: int) -> None:
+    """Lengths around borders, and edits on either side of one."""
+    size = blocks * BLOCK_BYTES + more
+    old, edited = MODEL[:size], bytearray(MODEL[:size])
+    edited[-1] ^= 1
+    grown = MODEL[: size + 1]
+    base = release_of({"m": old}, "1.0.0")
+    updates(updater, source_of(base), base)
+    for version, data in (("1.1.0", bytes(edited)), ("1.2.0", old), ("1.3.0", grown)):
+        target = release_of({"m": data}, version)
+        source = source_of(target, base)
+        updates(updater, source, target)
+        # One block; a file that was no longer than one had no map, in which it could be found.
+        assert asked_of_files(source, target) <= BLOCK_BYTES + (blocks == 1)
+        base = target
+
+
+def test_l20_insertion_of_1_byte_at_0(updater: DeltaUpdater) -> None:
+    """In 13 GB with BITSTATION_TEST_REAL_SIZES, in 55 MB else: cut by content, it is one block."""
+    numbers = range(13 * GB // LARGE_BLOCK_BYTES)
+    blocks = [Block(b"%012d" % number) for number in numbers]
+    old, new = Large(blocks), Large([Block(b"!", 1), *blocks])
+    source = LargeSource()
+    source.offer_file(old, "1.0.0")
+    source.offer_file(new, "1.1.0")
+    updater.update(source, "1.0.0")
+    stats = updater.update(source, "1.1.0")
+    assert source.asked_bytes(new) == 1
+    assert stats.bytes_reused >= old.size_bytes - 1
+    assert updater.verify(deep=True).damaged == ()
+
+
+def test_l21_all_zero_gigabytes(updater: DeltaUpdater) -> None:
+    """Of 3 GB with BITSTATION_TEST_REAL_SIZES, of 13 MB else: nothing is fetched at all."""
+    zeroes = Large([Block(b"")] * (3 * GB // LARGE_BLOCK_BYTES))
+    source = LargeSource()
+    source.offer_file(zeroes, "1.0.0", fills=True)
+    stats = updater.update(source, "1.0.0")
+    assert source.asked_bytes(zeroes) == 0
+    assert stats.files_downloaded == 0
+    assert updater.verify(deep=True).damaged == ()
+
+
+def test_l22_same_blob_in_10_tools_removed_from_9(make_updater: MakeUpdater) -> None:
+    model = MODEL * 20
+    names = [f"tool-{number}" for number in range(10)]
+    targets = {name: release_of({"m": model}, "1.0.0", tool_id=name) for name in names}
+    for name in names:
+        source = source_of(targets[name])
+        updates(make_updater(name), source, targets[name])
+        assert asked_of_files(source, targets[name]) == (len(model) if name == names[0] else 0)
+    for name in names[:-1]:
+        make_updater(name).uninstall()
+    last = make_updater(names[-1])
+    Invariants(last.root.path).check(names[-1], targets[names[-1]].release.manifest)
+    answer = last.get_network_eligibility(
+        "1.0.0", targets[names[-1]].release.manifest.manifest_hash
+    )
+    assert answer == "ELIGIBLE", "and nothing had to be hashed again for it"
+    again = source_of(targets[names[0]])
+    updates(make_updater(names[0]), again, targets[names[0]])
+    assert asked_of_files(again, targets[names[0]]) == 0
+
+
+@pytest.mark.parametrize("lost", ["ledger", "ledger damaged", "atlases", "atlases damaged", "all"])
+def test_l23_store_index_lost(installed: DeltaUpdater, lost: str) -> None:
+    """The ledger is made anew by reading; without the atlas of its base a file comes whole, once."""
+    if lost in ("ledger", "all"):
+        for path in installed.root.control.glob("ledger*"):
+            path.unlink()
+    elif lost == "ledger damaged":
+        installed.root.ledger.write_bytes(b"no database" * 1000)
+    if lost in ("atlases", "all"):
+        shutil.rmtree(installed.tree.atlases)
+    elif lost == "atlases damaged":
+        for path in installed.tree.atlases.iterdir():
+            path.write_bytes(path.read_bytes()[:-40] + bytes(40))
+    source = source_of(SECOND, FIRST)
+    updates(installed, source, SECOND)
+    is_whole = lost not in ("ledger", "ledger damaged")
+    assert asked_of(source, NEW_MODEL) == (len(EDITED) if is_whole else BLOCK_BYTES)
+    third = release_of({"model.bin": b"third" + EDITED[5:], "run.py": b"print(1)"}, "1.2.0")
+    again = source_of(third, SECOND)
+    updates(installed, again, third)
+    assert asked_of_files(again, third) == BLOCK_BYTES, "by blocks again"
+
+
+@pytest.mark.parametrize("damage", ["missing", "corrupt"])
+def test_l24_store_blob_missing_or_corrupt(installed: DeltaUpdater, damage: str) -> None:
+    """Mended from a source by whatever command comes next."""
+    model = installed.tree.release("1.0.0") / "model.bin"
+    model.chmod(0o644)
+    (model.unlink() if damage == "missing" else rot(model, 4_321))
+    source = source_of(SECOND, FIRST, made_by(PATCH), FRAME)
+    updates(installed, source, SECOND, damaged="1.0.0")
+    current = installed.tree.release("1.1.0") / "model.bin"
+    current.chmod(0o644)
+    (current.unlink() if damage == "missing" else rot(current, 4_321))
+    updates(installed, source_of(SECOND), SECOND, damaged="1.0.0")
+
+
+def test_nothing_is_left_of_a_release_that_cannot_be_had(installed: DeltaUpdater) -> None:
+    """The end of every case above: where nobody has the bytes, the base stays as it is."""
+    source = source_of(SECOND, FIRST)
+    source.drop(NEW_MODEL)
+    assert isinstance(whole_or_nothing(installed, source, FIRST, SECOND), NotFound)
