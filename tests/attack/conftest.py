@@ -11,6 +11,7 @@ from bitstation import DeltaUpdater
 from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.releases import TOOL_ID
 from bitstation.worker import intake
+from tests.attack.updates import FIRST, source_of, updates
 
 MakeUpdater = Callable[..., DeltaUpdater]
 
@@ -41,3 +42,10 @@ def make_updater(root: Path) -> MakeUpdater:
 def updater(make_updater: MakeUpdater) -> DeltaUpdater:
     """The updater of the sample tool."""
     return make_updater()
+
+
+@pytest.fixture
+def installed(updater: DeltaUpdater) -> DeltaUpdater:
+    """The first release, with its atlas."""
+    updates(updater, source_of(FIRST), FIRST)
+    return updater
