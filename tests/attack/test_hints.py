@@ -1,4 +1,4 @@
-"""Whatever a source says of the inside of files: the release whole, or a typed error and no change."""
+"""Whatever a source says of the inside of files: the release whole, or an error and no change."""
 
 from __future__ import annotations
 

@@ -125,6 +125,10 @@ class BlockFetcher:
         building = want.building
         if want.hasher.digest() == building.map.digest(want.first):
             building.settle(want.first, 1)
+        elif want.is_resumed:
+            # Its beginning was rotten, and no source gave that now.
+            want.restart()
+            self.request([want], first=True)
         else:
             want.mismatches += 1
             want.restart()

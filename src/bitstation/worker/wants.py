@@ -25,6 +25,8 @@ class Want:
         self.count = segment.count
         self.step: Fetch | Patch = segment.step
         self.received = 0
+        self.is_resumed = False
+        """What it began with was left by an interrupted run, and nobody proved it."""
         self.hasher = hashlib.sha256()
         self.mismatches = 0
 
@@ -56,7 +58,7 @@ class Want:
 
     def restart(self) -> None:
         """Forget what was received."""
-        self.received, self.hasher = 0, hashlib.sha256()
+        self.received, self.hasher, self.is_resumed = 0, hashlib.sha256(), False
 
     def plainly(self) -> list[Want]:
         """The same blocks, each to be fetched as it is."""
@@ -84,7 +86,7 @@ def _go_on(want: Want, length: int) -> None:
         file.seek(want.building.offsets[want.first])
         data = file.read(min(length, want.size_bytes - 1))
     want.hasher.update(data)
-    want.received = len(data)
+    want.received, want.is_resumed = len(data), True
 
 
 def requests_of(wants: Sequence[Want], connections: int) -> list[list[Want]]:
