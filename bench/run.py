@@ -21,7 +21,7 @@ import timing
 import workshop
 
 HERE = Path(__file__).resolve().parent
-CASES = ("startup", "manifest", "install", "update", "memory", "entries")
+CASES = ("startup", "manifest", "install", "update", "adopt", "memory", "entries")
 RESULTS = HERE / "RESULTS.md"
 
 

@@ -42,6 +42,7 @@ REASONS: dict[str, Callable[[], bool]] = {
     "needs PowerShell": lambda: shutil.which("pwsh") is None and shutil.which("powershell") is None,
     # The test itself has just tried, on the volume it was given.
     "needs reflinks": lambda: True,
+    "needs IPv6": lambda: True,
     "needs a case-sensitive volume": lambda: sys.platform in ("win32", "darwin"),
 }
 

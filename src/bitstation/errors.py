@@ -223,6 +223,12 @@ class SourceError(BitStationError):
     message = "{source}: {detail}"
     hint = "check that the source is running and reachable, then run again: nothing is lost"
 
+    @property
+    def retry_after_s(self) -> float | None:
+        """How long the source asked us to wait, in seconds, bounded; None when it did not."""
+        asked = self.fields.get("retry_after_s")
+        return float(asked) if isinstance(asked, int | float) else None
+
 
 class SourceUnreachable(SourceError):
     """No connection, or no answer in time."""
@@ -263,7 +269,7 @@ class TlsError(SourceError):
     exit_code = 41
     retryable = False
     message = "no trusted connection to {source}: {detail}"
-    hint = "name your organisation's certificate in SSL_CERT_FILE"
+    hint = "of your own organisation: name its certificate's file in BITSTATION_CA_FILE"
 
 
 # --- this machine's disk ---------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from bitstation.core.digest import digest_of
 from bitstation.testing.local_hq import LocalHq, local_hq
 from bitstation.testing.releases import Release, make_release
+from bitstation.transport.hq import HqClient
 from tests.cli.conftest import Bitstation, Ended, Shelf
 
 AtHq = Callable[..., Ended]
@@ -89,6 +91,32 @@ def test_what_is_packed_is_published_once(at_hq: AtHq, bitstation: Bitstation, t
     assert intended["state"] == "known"
 
 
+def test_a_tool_folder_is_published_as_it_is(at_hq: AtHq, tool_folder: Path, tool_id: str):
+    facts = json.loads((tool_folder / "tool.json").read_bytes()) | {"tool_id": tool_id}
+    (tool_folder / "tool.json").write_bytes(json.dumps(facts).encode())
+    (tool_folder / "runner/run.ps1").write_bytes(f"exit 0 # {tool_id}\n".encode())
+    [published] = at_hq("publish", tool_folder, "--json").object["published"]
+    assert (published["sent_files"], published["guides"]) == (2, 1)
+    assert offered(at_hq, tool_id) == ["2.0.0"]
+    assert not (tool_folder / "manifest.json").exists()
+    facts["version"] = "2.1.0"
+    (tool_folder / "tool.json").write_bytes(json.dumps(facts).encode())
+    [published] = at_hq("publish", tool_folder, "--json").object["published"]
+    assert (published["sent_files"], published["guides"]) == (1, 2)
+
+
+def test_a_bundle_brings_a_release_to_an_hq_without_a_network(
+    at_hq: AtHq, bitstation: Bitstation, shelf: Shelf, make: Make, tmp_path: Path
+):
+    release, file = make("1.0.0"), tmp_path / "x.bundle"
+    tool_id = release.manifest.tool_id
+    assert bitstation("publish", shelf(release), "--to", tmp_path / "mirror").code == 0
+    create = ["bundle", "create", tool_id, "--from", tmp_path / "mirror", "-o", file]
+    assert bitstation(*create).code == 0
+    assert at_hq("hq", "import", file).code == 0
+    assert at_hq("update", tool_id, "--json").object["to_version"] == "1.0.0"
+
+
 def test_an_import_is_only_told_of_when_asked_so(at_hq: AtHq, shelf: Shelf, make: Make):
     release = make("1.0.0")
     [intended] = at_hq("hq", "import", shelf(release), "--dry-run", "--json").object["intended"]
@@ -156,13 +184,18 @@ def test_a_release_is_required_or_only_looked_up(
 
 
 def test_an_update_goes_to_what_is_required_else_to_the_latest(
-    at_hq: AtHq, imported: list[Release], make: Make, tool_id: str, root: Path, shelf: Shelf
+    at_hq: AtHq, hq: LocalHq, imported: list[Release], tool_id: str, root: Path
 ):
+    client = HqClient(hq.url)
+    guides = client.offer(tool_id, "1.1.0").guides
+    client.close()
     told = at_hq("update", tool_id, "--json").object
     assert (told["to_version"], told["files_downloaded"]) == ("1.0.0", 2)
     told = at_hq("update", tool_id, "--version", "1.1.0", "--json").object
     assert (told["to_version"], told["files_downloaded"]) == ("1.1.0", 1)
-    assert set(told["sources"].values()) == {len(b"1.1.0")}
+    # The changed file, and the guide from the release that is here.
+    [guide_bytes] = [ref.size for ref in guides if ref.base == imported[0].manifest.manifest_hash]
+    assert set(told["sources"].values()) == {len(b"1.1.0") + guide_bytes}
     # What HQ requires is no downgrade attack.
     assert at_hq("update", tool_id).code == 0
     assert current(root, tool_id) == "v1.0.0"

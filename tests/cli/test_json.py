@@ -200,6 +200,7 @@ COMMANDS: list[list[object]] = [
     ["repair", TOOL_ID, "--dry-run"],
     ["rollback", TOOL_ID, "--dry-run"],
     ["rollback", TOOL_ID],
+    ["adopt", "--list"],
     ["gc", "--dry-run"],
     ["gc"],
     ["uninstall", TOOL_ID, "--dry-run"],

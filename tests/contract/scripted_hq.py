@@ -8,8 +8,10 @@ from contextlib import contextmanager
 
 import msgspec
 
-from bitstation.core.digest import digest_of
-from bitstation.core.wire import Problem, ReleaseRef, Requirement, ToolSummary
+from bitstation.core.digest import Digest, digest_of
+from bitstation.core.manifest import parse_manifest
+from bitstation.core.mirror import blob_path, encode_offer, offer_path
+from bitstation.core.wire import BlobRef, GuideRef, Problem, ReleaseOffer, ReleaseRef, ToolSummary
 from bitstation.testing.releases import Release
 from bitstation.transport.hq import HqClient, HqSource
 from tests.contract.web_server import Asked, Said, WebServer, said
@@ -27,14 +29,20 @@ def problem(status: int, code: str, detail: str = "for a reason") -> Said:
 class ScriptedHq:
     """Answers as an HQ that holds these releases of one tool, the last of them the latest.
 
-    ``twist`` is given every request and its honest answer, and decides what is sent.
+    ``guides``, given as base and bytes, are beside every one of them. ``twist`` is given
+    every request and its honest answer, and decides what is sent.
     """
 
-    def __init__(self, *releases: Release) -> None:
+    def __init__(
+        self, *releases: Release, guides: tuple[tuple[Digest | None, bytes], ...] = ()
+    ) -> None:
         self.required: Release | None = None
         self.twist: Twist = lambda _asked, honest: honest
         self._releases = releases
-        self._blobs = {key: data for each in releases for key, data in each.blobs.items()}
+        self._places = {
+            f"/{path}": data for each in releases for path, data in layout_of(each, *guides).items()
+        }
+        self._guides = guides
 
     def __call__(self, asked: Asked) -> Said:
         return self.twist(asked, self._honest(asked))
@@ -46,17 +54,22 @@ class ScriptedHq:
         )
 
     def _honest(self, asked: Asked) -> Said:
-        tool_id = self._releases[0].manifest.tool_id
-        found: dict[str, Callable[[], bytes]] = {
-            f"/api/v1/tools/{tool_id}": self._summary,
-            "/api/v1/tools": lambda: b"[" + self._summary() + b"]",
-        }
+        target = asked.target.partition("?")[0]
+        latest = self._releases[-1].manifest
+        if target == "/api/v1/tools":
+            return said(200, b"[" + self._summary() + b"]")
+        if target == f"/api/v1/tools/{latest.tool_id}":
+            return said(200, self._summary())
         for release in self._releases:
-            place = f"/api/v1/tools/{tool_id}/{release.version}/manifest.json"
-            found[place] = release.manifest.encode
-        if asked.target in found:
-            return said(200, found[asked.target]())
-        data = self._blobs.get(asked.target.removeprefix(BLOBS))  # type: ignore[call-overload]
+            manifest, required = release.manifest, self.required is release
+            is_of_tool = target == "/" + offer_path(manifest.tool_id)
+            wanted = self.required or self._releases[-1]
+            if target == "/" + offer_path(manifest.tool_id, manifest.tool_version) or (
+                is_of_tool and release is wanted
+            ):
+                offer = msgspec.structs.replace(offer_of(release, *self._guides), required=required)
+                return said(200, encode_offer(offer))
+        data = self._places.get(target)
         return problem(404, "not-found") if data is None else span_of(data, asked)
 
     def _summary(self) -> bytes:
@@ -71,15 +84,31 @@ class ScriptedHq:
             )
             for each in reversed(self._releases)
         ]
-        demands = ()
-        if self.required:
-            found = self.required.manifest
-            demands = (
-                Requirement(found.tool_id, "stable", found.tool_version, found.manifest_hash),
-            )
-        return msgspec.json.encode(
-            ToolSummary(rows[0].tool_id, rows[0].version, tuple(rows), demands)
-        )
+        return msgspec.json.encode(ToolSummary(rows[0].tool_id, rows[0].version, tuple(rows)))
+
+
+def offer_of(release: Release, *guides: tuple[Digest | None, bytes]) -> ReleaseOffer:
+    """Offer of a release; the hash that it states is true, whatever the manifest says."""
+    manifest = release.manifest.encode()
+    return ReleaseOffer(
+        release.manifest.tool_id,
+        release.version,
+        parse_manifest(manifest, legacy=True).manifest_hash,
+        BlobRef(digest_of(manifest), len(manifest)),
+        tuple(GuideRef(digest_of(data), len(data), base) for base, data in guides),
+    )
+
+
+def layout_of(release: Release, *guides: tuple[Digest | None, bytes]) -> dict[str, bytes]:
+    """The files of a static mirror of one release, by their path below its root."""
+    offer = encode_offer(offer_of(release, *guides))
+    tool_id = release.manifest.tool_id
+    datas = [*release.blobs.values(), release.manifest.encode(), *(data for _, data in guides)]
+    return {
+        offer_path(tool_id): offer,
+        offer_path(tool_id, release.version): offer,
+        **{blob_path(digest_of(data)): data for data in datas},
+    }
 
 
 def span_of(data: bytes, asked: Asked) -> Said:

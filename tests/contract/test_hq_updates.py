@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from bitstation import DeltaUpdater
 from bitstation.core.digest import digest_of
 from bitstation.core.manifest import Entry, build_manifest
+from bitstation.core.mirror import blob_path, encode_offer
+from bitstation.core.wire import BlobRef
 from bitstation.errors import (
     BitStationError,
     DigestMismatch,
@@ -27,15 +30,25 @@ from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.invariants import check_settled, look_at
 from bitstation.testing.releases import CREATED_AT, TOOL_ID, Release, make_release
 from bitstation.transport import http
+from bitstation.transport.failures import RangeIgnored
 from bitstation.transport.hq import HqSource
 from bitstation.worker import intake
-from tests.contract.scripted_hq import BLOBS, ScriptedHq, Twist, problem, source_of
+from tests.contract.scripted_hq import (
+    BLOBS,
+    ScriptedHq,
+    Twist,
+    layout_of,
+    offer_of,
+    problem,
+    source_of,
+)
 from tests.contract.web_server import Asked, Said, Then, WebServer, said, serving
 
 MODEL = bytes(range(256)) * 20_000  # 5.12 MB: three blocks of the engine's
 MODEL_DIGEST = digest_of(MODEL)
 OLD = make_release({"a.txt": b"old", "same.txt": b"same"}, "1.0.0")
 NEW = make_release({"a.txt": b"new", "same.txt": b"same", "models/m.bin": MODEL}, "1.1.0")
+MANIFEST_BYTES = len(NEW.manifest.encode())
 FORGED = make_release({"a.txt": b"forged"}, "1.1.0")
 OTHER = make_release({"a.txt": b"other"}, "1.1.0", tool_id="other-tool")
 
@@ -89,7 +102,30 @@ def everything(lie: Said) -> Twist:
 
 
 def of_manifest(lie: Said) -> Twist:
-    return lambda asked, honest: lie if asked.target.endswith("manifest.json") else honest
+    place = blob_path(digest_of(NEW.manifest.encode()))
+    return lambda asked, honest: lie if asked.target.endswith(place) else honest
+
+
+def of_offer(lie: Said) -> Twist:
+    return lambda asked, honest: lie if asked.target.endswith("offer.json") else honest
+
+
+def everything_of(other: Release) -> Twist:
+    """The offer of another release, and what belongs to it."""
+    files = layout_of(other)
+    offer = encode_offer(offer_of(other))
+
+    def twist(asked: Asked, honest: Said) -> Said:
+        if asked.target.endswith("offer.json"):
+            return said(200, offer)
+        data = files.get(asked.target.removeprefix("/"))
+        return said(200, data) if data is not None else honest
+
+    return twist
+
+
+def edited_offer(**changes: object) -> Twist:
+    return of_offer(said(200, encode_offer(structs.replace(offer_of(NEW), **changes))))
 
 
 ELSEWHERE = {"Location": "http://169.254.169.254/latest/meta-data/"}
@@ -105,21 +141,30 @@ LIES = {
     "manifest absent": (of_manifest(said(404)), NotFound, 40),
     "manifest cut": (of_manifest(said(200, NEW.manifest.encode()).cut(300)), SourceBroken, 40),
     "manifest a part": (of_manifest(said(206, NEW.manifest.encode()[:300])), SourceError, 40),
-    "manifest no JSON": (of_manifest(said(200, b"<html>")), ManifestError, 30),
+    "manifest no JSON": (of_manifest(said(200, b"<html>")), DigestMismatch, 30),
     "manifest edited": (
         of_manifest(said(200, NEW.manifest.encode().replace(b"same.txt", b"sane.txt"))),
-        ManifestError,
+        DigestMismatch,
         30,
     ),
-    "manifest of another tool": (of_manifest(said(200, OTHER.manifest.encode())),
-                                 UnexpectedRelease, 31),
     "manifest of another version": (of_manifest(said(200, OLD.manifest.encode())),
-                                    UnexpectedRelease, 31),
+                                    DigestMismatch, 30),
     "manifest too long": (of_manifest(said(200, b" " * (33 << 20))), SourceBroken, 40),
+    "offer absent": (of_offer(said(404)), NotFound, 40),
+    "offer cut": (of_offer(said(200, encode_offer(offer_of(NEW))).cut(90)), SourceBroken, 40),
+    "offer a part": (of_offer(said(206, encode_offer(offer_of(NEW)))), SourceError, 40),
+    "offer of a page": (of_offer(said(200, b"<html>Please log in</html>")), SourceBroken, 40),
+    "offer too long": (of_offer(said(200, b" " * 20_000)), SourceBroken, 40),
+    "offer of another tool": (everything_of(OTHER), UnexpectedRelease, 31),
+    "offer of another version": (everything_of(OLD), UnexpectedRelease, 31),
+    "offer of a forger": (edited_offer(manifest_hash="0" * 64), UnexpectedRelease, 31),
+    "offer of no digest": (edited_offer(manifest_hash="x"), SourceBroken, 40),
+    "offer of a manifest that is none": (
+        edited_offer(manifest=BlobRef(MODEL_DIGEST, len(MODEL))), ManifestError, 30
+    ),
     "model absent": (of_model(problem(404, "not-found")), NotFound, 40),
     "model unreadable": (of_model(said(500)), SourceError, 40),
-    "model cut": (of_model(CUT_SHORT), SourceBroken, 40),
-    "model longer": (of_model(said(200, MODEL + b"more")), SourceBroken, 40),
+    "model cut": (of_model(CUT_SHORT), RangeIgnored, 40),
     "model shorter": (of_model(said(200, MODEL[:-1])), SourceBroken, 40),
     "model compressed": (
         of_model(said(200, gzip.compress(MODEL), {"Content-Encoding": "gzip"})), SourceBroken, 40
@@ -160,6 +205,17 @@ def test_a_manifest_other_than_the_required_one_is_refused(
 ):
     hq.required = NEW
     hq.twist = of_manifest(said(200, FORGED.manifest.encode()))
+    before = settled_part(updater)
+    with pytest.raises(DigestMismatch):
+        updater.update(source)
+    forged = structs.replace(
+        offer_of(FORGED), manifest_hash=NEW.manifest.manifest_hash, required=True
+    )
+    hq.twist = lambda asked, honest: (
+        said(200, encode_offer(forged))
+        if asked.target.endswith("offer.json")
+        else everything_of(FORGED)(asked, honest)
+    )
     before = settled_part(updater)
     with pytest.raises(UnexpectedRelease) as caught:
         updater.update(source)
@@ -218,7 +274,7 @@ def test_a_transfer_that_breaks_goes_on_where_it_was(
         "bytes=4000000-5119999",
         "bytes=4000000-5119999",
     ]
-    assert stats.bytes_downloaded == len(MODEL) + len(b"new")
+    assert stats.bytes_downloaded == len(MODEL) + len(b"new") + MANIFEST_BYTES
     assert updater.verify(deep=True).damaged == ()
 
 
@@ -242,8 +298,9 @@ def test_a_transfer_that_moves_on_each_time_is_not_given_up(
 @pytest.mark.parametrize(
     "etag", ['"' + "0" * 64 + '"', f'W/"{MODEL_DIGEST}"'], ids=["another", "weak"]
 )
-def test_a_transfer_does_not_go_on_with_another_file(
-    updater: DeltaUpdater, hq: ScriptedHq, source: HqSource, etag: str
+@pytest.mark.parametrize("rest", [MODEL, MODEL[::-1]], ids=["same bytes", "other bytes"])
+def test_a_transfer_that_goes_on_with_another_file_ends_with_the_right_one(
+    updater: DeltaUpdater, hq: ScriptedHq, source: HqSource, etag: str, rest: bytes
 ):
     breaks = Breaks(3_000_000)
 
@@ -251,13 +308,12 @@ def test_a_transfer_does_not_go_on_with_another_file(
         is_rest = asked.headers.get("range", "").startswith("bytes=3000000-")
         answer = breaks(asked, honest)
         ours = f'ETag: "{MODEL_DIGEST}"'.encode()
-        return Said(answer.data.replace(ours, f"ETag: {etag}".encode())) if is_rest else answer
+        head = answer.data.partition(b"\r\n\r\n")[0].replace(ours, f"ETag: {etag}".encode())
+        return Said(head + b"\r\n\r\n" + rest[3_000_000:]) if is_rest else answer
 
     hq.twist = other_file
-    before = settled_part(updater)
-    with pytest.raises(SourceBroken):
-        updater.update(source, NEW.version)
-    assert settled_part(updater) == before
+    assert updater.update(source, NEW.version).activated
+    assert updater.verify(deep=True).damaged == ()
 
 
 def test_a_transfer_does_not_go_on_at_the_wrong_place_when_ranges_are_ignored(
@@ -270,15 +326,15 @@ def test_a_transfer_does_not_go_on_at_the_wrong_place_when_ranges_are_ignored(
         return said(200, MODEL) if is_rest else breaks(asked, honest)
 
     hq.twist = no_ranges
-    with pytest.raises(SourceBroken):
-        updater.update(source, NEW.version)
-    assert updater.tree.current_version() == OLD.version
+    assert updater.update(source, NEW.version).activated, "from the first byte again"
+    assert updater.verify(deep=True).damaged == ()
 
 
 def test_a_server_without_ranges_serves_what_does_not_break(
     updater: DeltaUpdater, hq: ScriptedHq, source: HqSource
 ):
-    blobs = NEW.blobs
+    manifest = NEW.manifest.encode()
+    blobs = {**NEW.blobs, digest_of(manifest): manifest}
     hq.lie_about_blobs(
         lambda asked, _honest: said(200, blobs[asked.target.removeprefix(BLOBS)])  # type: ignore[index]
     )
@@ -296,4 +352,4 @@ def test_wrong_bytes_once_are_fetched_again(
     hq.twist = lie_once
     stats = updater.update(source, NEW.version)
     assert stats.activated
-    assert stats.bytes_downloaded == 2 * len(MODEL) + len(b"new")
+    assert stats.bytes_downloaded == 2 * len(MODEL) + len(b"new") + MANIFEST_BYTES

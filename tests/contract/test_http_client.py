@@ -17,6 +17,7 @@ from bitstation.errors import (
     UsageError,
 )
 from bitstation.transport import http
+from bitstation.transport.failures import SourceStalled
 from bitstation.transport.http import Answer, HttpClient
 from tests.contract.web_server import Asked, Said, Then, WebServer, chunked, said, serving
 
@@ -198,6 +199,17 @@ def test_bytes_that_nobody_asked_for_are_not_taken_for_the_next_answer(
     assert server.connections == 2
 
 
+@pytest.mark.parametrize("whole", [said(200, BODY), chunked(BODY)])
+def test_the_beginning_of_something_unasked_ends_a_connection(
+    server: WebServer, client: HttpClient, whole: Said
+):
+    # Its rest would come later, and be taken for the next answer.
+    server.say(Said(whole.data + b"HTTP/1.1 200"), said(200, b"[]"))
+    assert get(client).body == BODY
+    assert get(client).body == b"[]"
+    assert server.connections == 2
+
+
 # --- what is refused ----------------------------------------------------------------------------
 
 
@@ -327,6 +339,20 @@ def test_a_server_that_falls_silent_is_given_up(
     server.say(Said(answer.data, Then.HANG))
     with pytest.raises(SourceUnreachable, match="no answer in time"):
         get(client)
+
+
+def test_what_arrived_is_given_before_the_server_falls_silent(
+    server: WebServer, client: HttpClient, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(http, "READ_TIMEOUT_S", 0.2)
+    whole = said(200, BODY)
+    server.say(whole.cut(len(whole.data) - 9, Then.HANG))
+    stream = client.open("GET", "thing")
+    block = memoryview(bytearray(1000))
+    assert stream.readinto(block) == len(BODY) - 9
+    with pytest.raises(SourceStalled):
+        stream.readinto(block)
+    stream.close()
 
 
 def test_a_server_that_speaks_no_tls_is_not_trusted(server: WebServer):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from bitstation.errors import RedirectRefused, SourceBroken, SourceError
+from bitstation.transport.dialing import Dialer
 from bitstation.transport.http import MAX_REDIRECTS, HttpClient
 from tests.contract.web_server import Asked, Said, WebServer, said, serving
 
@@ -180,10 +181,12 @@ def test_credentials_are_never_sent_to_another_origin(
     server: WebServer, elsewhere: WebServer, monkeypatch: pytest.MonkeyPatch
 ):
     # The other host speaks no TLS here, so that what would be sent to it shows in plain text.
-    import bitstation.transport.http as module
-
-    connect = module._connect
-    monkeypatch.setattr(module, "_connect", lambda parts: connect(parts._replace(scheme="http")))
+    connect = Dialer.connect
+    monkeypatch.setattr(
+        Dialer,
+        "connect",
+        lambda self, parts, limits: connect(self, parts._replace(scheme="http"), limits),
+    )
     server.script = leading_to(f"https://127.0.0.1:{elsewhere.port}/model")
     client = HttpClient(
         server.url, lambda: {"Authorization": f"Bearer {SECRET}"}, any_https_host=True

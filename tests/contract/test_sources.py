@@ -1,11 +1,11 @@
-"""What every source of releases keeps to: a folder, an HQ, and the one in memory that tests use."""
+"""What every source of releases keeps to, wherever its bytes lie."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -26,10 +26,13 @@ from bitstation.errors import (
 from bitstation.testing.invariants import wrong_files
 from bitstation.testing.memory_source import MemorySource
 from bitstation.testing.releases import TOOL_ID, Release, make_release
+from bitstation.transport.bundle import BundleSource
 from bitstation.transport.folder import FolderSource
-from bitstation.transport.hq import HqSource
+from bitstation.transport.hq import HqClient, HqSource
+from bitstation.transport.mirror import MirrorSource
 from bitstation.transport.open import open_source
 from bitstation.transport.source import Source
+from tests.contract.layouts import static_server, write_bundle, write_mirror
 from tests.contract.scripted_hq import ScriptedHq, source_of
 from tests.contract.web_server import serving
 
@@ -42,17 +45,26 @@ ABSENT = digest_of(b"nobody has this")
 MakeSource = Callable[[Release], Source]
 
 
-@pytest.fixture(params=["folder", "hq", "memory"])
+@pytest.fixture(params=["folder", "hq", "static web server", "mirror", "bundle", "memory"])
 def make_source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeSource]:
     """Sources of one kind, each holding one release."""
     with ExitStack() as opened:
 
         def make(release: Release) -> Source:
-            if request.param == "folder":
-                return FolderSource(release.write(tmp_path / "published"))
-            if request.param == "hq":
-                server = opened.enter_context(serving(ScriptedHq(release)))
-                return opened.enter_context(source_of(server))
+            match request.param:
+                case "folder":
+                    return FolderSource(release.write(tmp_path / "published"))
+                case "hq":
+                    server = opened.enter_context(serving(ScriptedHq(release)))
+                    return opened.enter_context(source_of(server))
+                case "static web server":
+                    root = write_mirror(tmp_path / "mirror", release)
+                    url = opened.enter_context(static_server(root))
+                    return opened.enter_context(closing(HqSource(HqClient(url))))
+                case "mirror":
+                    return MirrorSource(write_mirror(tmp_path / "mirror", release))
+                case "bundle":
+                    return BundleSource(write_bundle(tmp_path / "x.bundle", release))
             return MemorySource(release)
 
         yield make
@@ -172,7 +184,9 @@ def test_a_release_installs_from_it(source: Source, tmp_path: Path) -> None:
     stats = updater.update(source)
 
     assert wrong_files(updater.tree.release("1.2.3"), RELEASE.manifest) == []
-    assert stats.sources == {source.name: len(b"print(1)") + len(LARGE)}
+    manifest_bytes = source.resolve(TOOL_ID, None).guidance.received_bytes
+    assert manifest_bytes in (0, len(RELEASE.manifest.encode()))
+    assert stats.sources == {source.name: len(b"print(1)") + len(LARGE) + manifest_bytes}
     assert updater.update(source).outcome == "nothing-to-do"
 
 
@@ -273,6 +287,11 @@ def test_a_name_says_which_source_it_is(published: Path, tmp_path: Path) -> None
     hq = open_source("http://127.0.0.1:1/")
     assert "127.0.0.1:1" in hq.name
     hq.close()
+    assert isinstance(open_source(write_mirror(tmp_path / "mirror", RELEASE)), MirrorSource)
+    bundle = write_bundle(tmp_path / "b.zip", RELEASE)
+    assert isinstance(open_source(bundle), BundleSource), "whatever it is called"
+    (published / "api/v1").mkdir(parents=True)
+    assert isinstance(open_source(published), FolderSource), "a release that has such a folder"
 
 
 @pytest.mark.parametrize("named", ["nowhere", "file:///etc", "ftp://host/x", ""])

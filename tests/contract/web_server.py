@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import enum
 import socket
+import ssl
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -25,6 +27,10 @@ class Then(enum.Enum):
     RESET = enum.auto()
     HANG = enum.auto()
     """Nothing more is said, until the client ends it."""
+    DRIBBLE = enum.auto()
+    """A byte now and then, until the client ends it."""
+    RELAY = enum.auto()
+    """What follows goes to the server's ``relay_to`` and back, as a proxy does after CONNECT."""
 
 
 class Asked(NamedTuple):
@@ -75,13 +81,18 @@ def chunked(*chunks: bytes, end: bytes = b"0\r\n\r\n", then: Then = Then.KEEP) -
 class WebServer:
     """Answers every request as its ``script`` says, which a test may change at any time."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, context: ssl.SSLContext | None = None, listener: socket.socket | None = None
+    ) -> None:
+        self.relay_to = 0
+        self._context = context
         self.script: Script = lambda _asked: said(404)
         self.greeting = b""
         self.asked: list[Asked] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = listener or socket.create_server(("127.0.0.1", 0))
+        self._host: str = self._listener.getsockname()[0]
         self.port: int = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if context else 'http'}://127.0.0.1:{self.port}"
         self._is_closing = False
         self._lock = threading.Lock()
         self._connections: list[tuple[threading.Thread, socket.socket]] = []
@@ -109,7 +120,7 @@ class WebServer:
         self._is_closing = True
         # A thread that waits for connections wakes up for one everywhere, for a close not so.
         with suppress(OSError):
-            socket.create_connection(("127.0.0.1", self.port)).close()
+            socket.create_connection((self._host, self.port)).close()
         self._accepting.join(_LONGEST_WAIT_S)
         self._listener.close()
         for thread, connection in self._all():
@@ -136,8 +147,18 @@ class WebServer:
                 thread.start()
 
     def _serve(self, number: int, connection: socket.socket) -> None:
-        # The client may go away at any time.
-        with connection, connection.makefile("rb") as reader, suppress(OSError):
+        # The client may go away at any time, or not even trust us.
+        with suppress(OSError), self._secured(connection) as secured:
+            self._converse(number, secured)
+
+    def _secured(self, connection: socket.socket) -> socket.socket:
+        if self._context is None:
+            return connection
+        with connection:
+            return self._context.wrap_socket(connection, server_side=True)
+
+    def _converse(self, number: int, connection: socket.socket) -> None:
+        with connection.makefile("rb") as reader:
             connection.sendall(self.greeting)
             while asked := _read_request(number, reader):
                 self.asked.append(asked)
@@ -146,6 +167,11 @@ class WebServer:
                 if then is Then.RESET:
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
                     return
+                if then is Then.RELAY:
+                    return _relay(connection, self.relay_to)
+                while then is Then.DRIBBLE:
+                    time.sleep(0.01)
+                    connection.sendall(b".")
                 if then is Then.CLOSE:
                     connection.shutdown(socket.SHUT_WR)
                 if then is not Then.KEEP:
@@ -153,6 +179,23 @@ class WebServer:
             # Ends when the client ends it: that is how a test knows that it did.
             while reader.read(65536):
                 pass
+
+
+def _relay(connection: socket.socket, port: int) -> None:
+    """Carry bytes between a client and a server here, until both have said all."""
+    with socket.create_connection(("127.0.0.1", port)) as other:
+        back = threading.Thread(target=_pump, args=(other, connection), daemon=True)
+        back.start()
+        _pump(connection, other)
+        back.join(_LONGEST_WAIT_S)
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
 
 
 def _read_request(number: int, reader: BinaryIO) -> Asked | None:
@@ -168,9 +211,16 @@ def _read_request(number: int, reader: BinaryIO) -> Asked | None:
 
 
 @contextmanager
-def serving(script: Script | None = None) -> Iterator[WebServer]:
-    """A server on a free port, until the block ends; by then the client must have hung up."""
-    server = WebServer()
+def serving(
+    script: Script | None = None,
+    context: ssl.SSLContext | None = None,
+    listener: socket.socket | None = None,
+) -> Iterator[WebServer]:
+    """A server on a free port, until the block ends; by then the client must have hung up.
+
+    With ``context`` it speaks TLS.
+    """
+    server = WebServer(context, listener)
     server.script = script or server.script
     try:
         yield server

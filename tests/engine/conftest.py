@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,10 +11,22 @@ import pytest
 
 from bitstation import DeltaUpdater
 from bitstation.storage import proving
+from bitstation.storage.ledger import Ledger
+from bitstation.storage.tree import ToolsRoot
+from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.releases import TOOL_ID
 from bitstation.worker import intake
+from bitstation.worker.adopt import Adopting, Adoption
+from bitstation.worker.search import search
+from tests.engine.making import OLD
+from tests.unit.model_files import Tensor, gguf
+from tests.unit.rebuilding import Published, make
 
 MakeUpdater = Callable[..., DeltaUpdater]
+Adopt = Callable[..., Adoption]
+
+MODEL = gguf([Tensor("blk.0", 0, (400_000,), random.Random(0).randbytes(1_600_000))])
+"""A model of the user's, large enough to be adopted."""
 
 _watched: list[list[Path]] = []
 
@@ -77,3 +90,36 @@ def opened() -> Iterator[list[Path]]:
     _watched.append(paths)
     yield paths
     _watched.remove(paths)
+
+
+@pytest.fixture
+def adopt(root: Path) -> Iterator[Adopt]:
+    """Adopt what lies at some paths, for the tools root of the test or another."""
+    ledgers = []
+
+    def call(*paths: Path, link: bool = False, into: Path = root, **options: object) -> Adoption:
+        tools = ToolsRoot(into)
+        ledgers.append(Ledger(tools.ledger))
+        found = search(paths, own=tools.path)
+        return Adopting(tools, ledgers[-1], link=link, disk=QuickDisk(), **options).adopt(  # type: ignore[arg-type]
+            found.files
+        )
+
+    yield call
+    for ledger in ledgers:
+        ledger.close()
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """A model of the user's."""
+    path = tmp_path / "mine/model.gguf"
+    path.parent.mkdir()
+    path.write_bytes(MODEL)
+    return path
+
+
+@pytest.fixture(scope="session")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """The release of making.py, made small."""
+    return make(OLD, tmp_path_factory.mktemp("old"))

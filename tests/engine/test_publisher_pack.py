@@ -50,6 +50,21 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+def test_the_guide_beside_a_package_is_made_once_and_again_when_it_is_lost(
+    tool: Path, out: Path
+) -> None:
+    pack(out, tool)
+    guide = out / "tool_sample_1.0.0.guide"
+    before, made_at = guide.read_bytes(), guide.stat().st_mtime_ns
+    assert PackageSource(out / ZIP).resolve(None, None).guidance.atlas_bytes
+    pack(out, tool)
+    assert guide.stat().st_mtime_ns == made_at
+    guide.unlink()
+    assert PackageSource(out / ZIP).resolve(None, None).guidance.atlas_bytes == b""
+    pack(out, tool)
+    assert guide.read_bytes() == before
+
+
 # --- what is written -------------------------------------------------------------------------
 
 
@@ -59,9 +74,13 @@ def test_what_a_publication_holds(tool: Path, out: Path) -> None:
         "catalog.json",
         "checksums.sha256",
         "frontend_sample_1.0.0.zip",
+        "tool_sample_1.0.0.guide",
         "tool_sample_1.0.0.manifest.json",
         ZIP,
     ]
+    listed = (out / "checksums.sha256").read_text("utf-8").splitlines()
+    guide = (out / "tool_sample_1.0.0.guide").read_bytes()
+    assert f"{digest_of(guide)}  tool_sample_1.0.0.guide" in listed
     data = (out / ZIP).read_bytes()
     with zipfile.ZipFile(out / ZIP) as archive:
         assert archive.testzip() is None

@@ -6,10 +6,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import insert, select
+from sqlalchemy import create_engine, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from bitstation.errors import StoreCorrupt
@@ -87,6 +88,25 @@ def test_a_migration_that_fails_leaves_the_former_form(tmp_path: Path, monkeypat
     assert left.execute("SELECT name FROM sqlite_master").fetchall() == []
     left.close()
     Database(path).close()
+
+
+def test_what_an_earlier_hq_held_is_there_after_the_migrations(tmp_path: Path):
+    path = tmp_path / "hq.sqlite3"
+    first = create_engine(f"sqlite:///{path}")
+    with first.begin() as connection:
+        command.upgrade(migrations(connection), "0001")
+        connection.exec_driver_sql("INSERT INTO tool VALUES (1, 'add')")
+        connection.exec_driver_sql(
+            "INSERT INTO publish_session VALUES (1, 'uid', 'add', '1.0.0', 'h', 'b', 'OPEN', 5)"
+        )
+    first.dispose()
+    database = Database(path)
+    with database.read() as connection:
+        assert connection.execute(select(tables.tool)).all() == [(1, "add")]
+        [row] = connection.execute(select(tables.publish_session)).all()
+        assert (row.uid, row.state, row.guides) == ("uid", "OPEN", None)
+        assert connection.execute(select(tables.release_guide)).all() == []
+    database.close()
 
 
 def test_a_database_of_a_newer_hq_is_refused_untouched(tmp_path: Path):

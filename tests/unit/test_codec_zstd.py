@@ -48,6 +48,18 @@ def test_a_frame_gives_back_what_it_was_made_of(data: bytes) -> None:
     assert decompress(bytearray(compress(memoryview(data), 19)), len(data)) == data
 
 
+@given(st.lists(st.binary(max_size=900), max_size=5))
+def test_a_frame_of_parts_gives_them_one_after_the_other(parts: list[bytes]) -> None:
+    data = b"".join(parts)
+    assert decompress(codec.compress_parts(parts), len(data)) == data
+
+
+def test_parts_do_not_share_a_block() -> None:
+    # One table of frequencies for both would leave each byte its 8 bits.
+    parts = [bytes([value & 15 for value in noise(40_000)]), noise(40_000)]
+    assert len(codec.compress_parts(parts)) < 61_000 < len(compress(b"".join(parts), 1))
+
+
 @given(st.binary(max_size=2000), st.binary(max_size=2000))
 def test_a_patch_gives_the_content_from_its_base(base: bytes, data: bytes) -> None:
     assert apply_patch(base, patch_from(base, data), len(data)) == data

@@ -165,3 +165,42 @@ def test_only_the_owner_reads_what_is_private(file: Path) -> None:
 def test_there_is_one_pool() -> None:
     assert shared_pool() is shared_pool()
     assert shared_pool().submit(lambda: 5).result() == 5
+
+
+def test_its_owner_may_set_the_mode_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"1")
+    assert host.may_set_mode(file)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="only on POSIX: owners")
+def test_others_may_not_set_the_mode_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"1")
+    monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
+    assert not host.may_set_mode(file)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux: disks that turn")
+@pytest.mark.parametrize(
+    ("device", "said", "turns"),
+    [
+        ("pci0000:00/ata1/host0/block/sda", "1", True),
+        ("pci0000:00/ata1/host0/block/sda", "0", False),
+        ("pci0000:00/virtio2/block/vda", "1", False),
+        ("virtual/block/dm-0", "1", False),
+        ("pci0000:00/ata1/host0/block/sda", "?", False),
+    ],
+)
+def test_a_disk_that_turns_is_known(tmp_path: Path, device: str, said: str, turns: bool) -> None:
+    from bitstation.host import posix
+
+    disk = tmp_path / device
+    (disk / "queue").mkdir(parents=True)
+    (disk / "queue/rotational").write_text(said + "\n")
+    (disk / "part1").mkdir()
+    assert posix._turns(disk) is turns
+    assert posix._turns(disk / "part1") is turns
+    assert posix._turns(disk / "gone") is False

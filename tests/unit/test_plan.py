@@ -29,7 +29,8 @@ SMALL = PlanEntry("s", digest_of(b"small"), 5, True, How.BUILD, 3, (Segment(0, 1
 FETCHED = PlanEntry("f", digest_of(b"f"), 1, False, How.FETCH, 1)
 PLAN = Plan(
     *("tool", "1.0.0", "1.1.0", digest_of(b"manifest"), (BUILT, SMALL, FETCHED), ("gone",)),
-    *(3, 0, 37, 169, 206, 206, b"four"),
+    *(3, 0, 37, 169, 206, 206),
+    inline=b"four",
 )
 
 

@@ -140,14 +140,15 @@ class Context:
         return source
 
     def source(self) -> Source:
-        """Source named by --hq, --from-zip, --from or BITSTATION_HQ. Raises UsageError."""
+        """Source that the arguments name, else HQ of BITSTATION_HQ. Raises UsageError."""
         from bitstation.transport.open import open_source
 
         args = self.args
-        named = getattr(args, "from_zip", None) or getattr(args, "from_", None)
-        if named:
-            return open_source(named)
-        opened = open_source(self.hq_url(), channel=getattr(args, "channel", None) or "stable")
+        channel = getattr(args, "channel", None) or "stable"
+        names = (getattr(args, name, None) for name in ("from_zip", "from_bundle", "from_"))
+        if named := next(filter(None, names), None):
+            return self._watch(open_source(named, channel=channel))
+        opened = open_source(self.hq_url(), channel=channel)
         return self._watch(opened)
 
     def hq_client(self, token: TokenProvider = lambda: None) -> HqClient:
@@ -188,5 +189,11 @@ def add_source(parser: argparse.ArgumentParser, *, local: bool = True) -> None:
     group.add_argument("--hq", metavar="URL", help="HQ's address (BITSTATION_HQ)")
     if local:
         group.add_argument("--from-zip", metavar="ZIP", help="a package, or its first part")
-        group.add_argument("--from", dest="from_", metavar="DIR", help="a release folder")
+        group.add_argument("--from-bundle", metavar="FILE", help="a bundle, or its first part")
+        group.add_argument(
+            "--from",
+            dest="from_",
+            metavar="WHERE",
+            help="a mirror (folder or address), release folder, package or bundle",
+        )
     parser.add_argument("--channel", default="stable", help=argparse.SUPPRESS)

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 from bitstation.cli.context import Context
-from bitstation.cli.publish import add_hq, open_client, send
+from bitstation.cli.publish import add_bases, add_hq, open_client, send
 from bitstation.core.wire import DEFAULT_CHANNEL, ToolSummary
 from bitstation.errors import MissingExtra, NotFound
+from bitstation.publisher.freight import Wish
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     take.add_argument("--legacy", action="store_true", help="take a manifest under its true hash")
     take.add_argument("--dry-run", action="store_true", help="show what would be sent only")
     add_hq(take)
+    add_bases(take)
 
 
 def run(args: argparse.Namespace, ctx: Context) -> int:
@@ -93,4 +95,4 @@ def _look_up(tool: ToolSummary, args: argparse.Namespace, ctx: Context) -> int:
 
 
 def _import(args: argparse.Namespace, ctx: Context) -> int:
-    return send(args, ctx, [(None, path) for path in args.packages], legacy=args.legacy)
+    return send(args, ctx, [Wish(path, legacy=args.legacy) for path in args.packages])

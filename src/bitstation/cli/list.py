@@ -33,7 +33,8 @@ def run(args: argparse.Namespace, ctx: Context) -> int:
                 if (release.version in required)
                 else ""
             )
-            size = size_text(release.size)
+            # A static mirror does not say it.
+            size = size_text(release.size) if release.files else ""
             row = f"  v{release.version:<16} {release.manifest_hash[:12]}  {size:>10}  {mark}"
             ctx.print(row.rstrip())
     return 0

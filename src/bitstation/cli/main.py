@@ -12,7 +12,8 @@ COMMANDS = {
     "models": ("models", "bring the models that models.lock.json names"),
     "pack": ("pack", "make packages and the catalog"),
     "diff": ("diff", "show what a worker on A would download for B"),
-    "publish": ("publish", "upload packed releases to an HQ, only what it lacks"),
+    "publish": ("publish", "bring releases to an HQ or a folder, only what it lacks"),
+    "bundle": ("bundle", "carry a release in one file, for machines without a network"),
     "hq": ("hq", "serve an HQ, import into it, require a release"),
     "list": ("list", "show what an HQ offers"),
     "update": ("update", "install or update tools"),
@@ -24,6 +25,7 @@ COMMANDS = {
     "gc": ("gc", "remove what no kept release needs"),
     "uninstall": ("uninstall", "remove a tool; its user data stays"),
     "eligibility": ("eligibility", "may this machine take network jobs of a tool"),
+    "adopt": ("adopt", "let releases use models that are on this machine already"),
     "demo": ("demo", "see the whole story on this machine, leaving nothing behind"),
 }
 

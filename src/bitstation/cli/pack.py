@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 
 from bitstation.cli.context import Context
 from bitstation.cli.display import size_text
 from bitstation.cli.manifest import add_making
+from bitstation.cli.sizes import parse_size
 from bitstation.cli.validate import add_folders, checked_tools, progress_of, show_warnings
 from bitstation.publisher.manifest import making_options
 from bitstation.publisher.pack import PackedRelease, Packing, PackOptions, PlannedRelease, plan_pack
 from bitstation.publisher.package import DEFAULT_MAX_ASSET_BYTES
 from bitstation.publisher.zip_writer import has_common_deflate
-
-_UNITS = {
-    "": 1,
-    **{unit: 1000**power for power, unit in enumerate(("KB", "MB", "GB"), start=1)},
-    **{unit: 1024**power for power, unit in enumerate(("KIB", "MIB", "GIB"), start=1)},
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,15 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be packed")
     add_making(parser)
-
-
-def parse_size(text: str) -> int:
-    """Bytes of a size such as 1900000000, 1900MB or 1.9GiB. Raises ArgumentTypeError."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([KMG]i?B)?", text, re.IGNORECASE)
-    size_bytes = int(float(match[1]) * _UNITS[(match[2] or "").upper()]) if match else 0
-    if size_bytes < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 1900MB or 1.9GiB")
-    return size_bytes
 
 
 def run(args: argparse.Namespace, ctx: Context) -> int:

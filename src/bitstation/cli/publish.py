@@ -7,29 +7,63 @@ from pathlib import Path
 
 from bitstation.cli.context import Context
 from bitstation.cli.display import size_text
-from bitstation.publisher.publish import (
-    Intended,
-    Publication,
-    Published,
-    look_ahead,
-    packages_in,
-    publish_package,
-)
+from bitstation.cli.manifest import add_making
+from bitstation.cli.validate import progress_of
+from bitstation.core.mirror import MAX_BASES
+from bitstation.errors import UsageError
+from bitstation.publisher.cache import open_ledger
+from bitstation.publisher.destination import Destination
+from bitstation.publisher.freight import Wish, wishes_in
+from bitstation.publisher.guides import DEFAULT_BASES
+from bitstation.publisher.hq_destination import HqDestination
+from bitstation.publisher.manifest import making_options
+from bitstation.publisher.publish import Intended, Publication, Published, Publisher
+from bitstation.publisher.static_destination import StaticDestination
+from bitstation.storage.ledger import Ledger
 from bitstation.transport.hq import HqClient, token_from
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("dist", metavar="DIST", type=Path, help="folder that 'pack' wrote")
+    parser.add_argument(
+        "what",
+        nargs="+",
+        metavar="DIST_OR_TOOL",
+        type=Path,
+        help="folder that 'pack' wrote, package, tool folder or release folder",
+    )
     parser.add_argument("--dry-run", action="store_true", help="show what would be sent only")
-    add_hq(parser)
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--hq", metavar="URL", help="HQ's address (BITSTATION_HQ)")
+    group.add_argument(
+        "--to", metavar="DIR", type=Path, help="folder that a web server, a share or a disk serves"
+    )
+    add_token(parser)
+    add_bases(parser)
+    add_making(parser)
 
 
 def add_hq(parser: argparse.ArgumentParser) -> None:
     """Arguments of commands that change something at an HQ."""
     parser.add_argument("--hq", metavar="URL", help="HQ's address (BITSTATION_HQ)")
+    add_token(parser)
+
+
+def add_token(parser: argparse.ArgumentParser) -> None:
+    """Argument that names the file of a token."""
     parser.add_argument(
         "--token-file", metavar="F", help="file with HQ's token (BITSTATION_TOKEN_FILE)"
+    )
+
+
+def add_bases(parser: argparse.ArgumentParser) -> None:
+    """Argument of commands that make guides."""
+    parser.add_argument(
+        "--bases",
+        type=int,
+        default=DEFAULT_BASES,
+        metavar="N",
+        help="earlier releases from which the way is made short (3)",
     )
 
 
@@ -39,37 +73,43 @@ def open_client(args: argparse.Namespace, ctx: Context) -> HqClient:
 
 
 def run(args: argparse.Namespace, ctx: Context) -> int:
-    """Upload every package of a dist folder, only what HQ lacks."""
-    return send(args, ctx, packages_in(args.dist))
+    """Publish every release that was named, bringing only what is lacking."""
+    making = making_options(args.base_url, args.created_at)
+    return send(args, ctx, [wish for path in args.what for wish in wishes_in(path, making)])
 
 
-def send(
-    args: argparse.Namespace,
-    ctx: Context,
-    packages: list[tuple[str | None, Path]],
-    *,
-    legacy: bool = False,
-) -> int:
-    """Publish packages or release folders, or with --dry-run show what that would do."""
-    client = open_client(args, ctx)
+def send(args: argparse.Namespace, ctx: Context, wishes: list[Wish]) -> int:
+    """Publish releases, or with --dry-run show what that would do."""
+    if not 0 <= args.bases <= MAX_BASES:
+        raise UsageError(detail=ctx.gettext("--bases is 0 to {}").format(MAX_BASES))
+    ledger = open_ledger()
     try:
-        if args.dry_run:
-            show_intended(
-                [look_ahead(client, path, name, legacy=legacy) for name, path in packages], ctx
+        destination = _destination(args, ctx, ledger)
+        try:
+            publisher = Publisher(
+                destination, ledger, ctx.stop, progress=progress_of(ctx), bases=args.bases
             )
-            return 0
-        published = [
-            publish_package(client, path, name, ctx.progress, ctx.stop, legacy=legacy)
-            for name, path in packages
-        ]
+            if args.dry_run:
+                show_intended([publisher.look_ahead(wish) for wish in wishes], ctx)
+            else:
+                show([publisher.publish(wish) for wish in wishes], ctx)
+        finally:
+            destination.close()
     finally:
-        client.close()
-    show(published, ctx)
+        ledger.close()
     return 0
+
+
+def _destination(args: argparse.Namespace, ctx: Context, ledger: Ledger) -> Destination:
+    to = getattr(args, "to", None)
+    if to is not None:
+        return StaticDestination(to, ledger, ctx.stop)
+    return HqDestination(open_client(args, ctx), ctx.stop)
 
 
 def show_intended(intended: list[Intended], ctx: Context) -> None:
     """Tell what would be sent."""
+    ctx.close()
     ctx.json({"intended": intended})
     _ = ctx.gettext
     words = {
@@ -99,3 +139,6 @@ def show(published: list[Published], ctx: Context) -> None:
                 each.manifest_hash,
             )
         )
+        if each.guides:
+            text = ctx.gettext("guides: {}, {} with their packs")
+            ctx.print("    " + text.format(each.guides, size_text(each.guide_bytes)))

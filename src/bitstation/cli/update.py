@@ -17,6 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("tools", nargs="*", metavar="TOOL", help="default: all installed")
     parser.add_argument("--version", dest="wanted", metavar="V", help="default: required or latest")
     add_source(parser)
+    add_update(parser)
+
+
+def add_update(parser: argparse.ArgumentParser) -> None:
+    """Arguments that say how an update is done, whatever its source."""
     parser.add_argument("--dry-run", action="store_true", help="show the plan, change nothing")
     parser.add_argument("--allow-downgrade", action="store_true", help="install an older version")
     parser.add_argument("--legacy", action="store_true", help="take a manifest under its true hash")
@@ -28,12 +33,11 @@ def run(args: argparse.Namespace, ctx: Context) -> int:
     tools = args.tools or [tree.tool_id for tree in ctx.root.tools()]
     if not tools:
         raise UsageError(detail=ctx.gettext("no tool is named and none is installed"))
-    if args.keep < 0:
-        raise UsageError(detail=ctx.gettext("--keep is 0 or more"))
+    _check(args, ctx)
     source = ctx.source()
     try:
         if len(args.tools) == 1:
-            ctx.json(_one(args, ctx, source, tools[0]))
+            ctx.json(update_one(args, ctx, source, tools[0], args.wanted))
             return 0
         return _each(args, ctx, source, tools)
     finally:
@@ -45,7 +49,7 @@ def _each(args: argparse.Namespace, ctx: Context, source: Source, tools: list[st
     failures = []
     for tool in tools:
         try:
-            rows.append(_one(args, ctx, source, tool))
+            rows.append(update_one(args, ctx, source, tool, args.wanted))
         except BitStationError as error:
             if ctx.stop.is_set():
                 raise
@@ -59,17 +63,29 @@ def _each(args: argparse.Namespace, ctx: Context, source: Source, tools: list[st
     return 0
 
 
-def _one(args: argparse.Namespace, ctx: Context, source: Source, tool: str) -> object:
+def _check(args: argparse.Namespace, ctx: Context) -> None:
+    if args.keep < 0:
+        raise UsageError(detail=ctx.gettext("--keep is 0 or more"))
+
+
+def update_one(
+    args: argparse.Namespace,
+    ctx: Context,
+    source: Source,
+    tool: str,
+    version: str | None = None,
+) -> object:
     """Update one tool, or plan it; what ``--json`` says of it."""
+    _check(args, ctx)
     options = Options(
         allow_downgrade=args.allow_downgrade, legacy=args.legacy, yes=ctx.yes, keep=args.keep
     )
     updater = ctx.updater(tool, options)
     if args.dry_run:
-        plan = updater.plan(source, args.wanted)
+        plan = updater.plan(source, version)
         _show_plan(ctx, plan)
         return plan
-    stats = updater.update(source, args.wanted)
+    stats = updater.update(source, version)
     if not ctx.quiet:
         ctx.print(stats.report(ctx.lang))
     return stats.as_json()

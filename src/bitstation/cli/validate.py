@@ -64,13 +64,18 @@ def progress_of(ctx: Context) -> Progress:
     _ = ctx.gettext
     titles = {
         "hash": _("Hashing {}"),
+        "map": _("Cutting {} into blocks"),
+        "compress": _("Compressing {}"),
+        "patch": _("Comparing with {}"),
         "pack": _("Packing {}"),
         "prove": _("Proving {}"),
         "fetch": _("Fetching {}"),
+        "send": _("Sending {}"),
+        "bundle": _("Bundling {}"),
     }
 
     def begin(kind: str, subject: str, total_bytes: int) -> OnBytes:
-        return ctx.progress(titles[kind].format(subject), total_bytes)
+        return ctx.progress(titles.get(kind, "{}").format(subject), total_bytes)
 
     return begin
 

@@ -2,13 +2,15 @@
 
 The exponents of neighbouring weights are alike and their low bits are noise. Planes put alike
 bytes beside each other: bf16 weights come to 69 % of their size and f32 to 83 %, where zstd alone
-leaves 78 and 92 %. Level 1 is the right one: level 3 made planes larger.
+leaves 78 and 92 %. Level 1 is the right one: level 3 made planes larger. No zstd block holds bytes
+of two planes, or those of short tensors would be one mixture: 64 KiB of bf16 take 45,206 bytes so
+and 51,159 otherwise.
 Source: ZipNN, arXiv 2411.05239.
 """
 
 from __future__ import annotations
 
-from bitstation.codec.zstd import Bytes, ZstdFault, compress, decompress
+from bitstation.codec.zstd import Bytes, ZstdFault, compress, compress_parts, decompress
 from bitstation.core.recipe import Codec
 
 _PLANES = {Codec.PLANES_2: 2, Codec.PLANES_4: 4}
@@ -23,8 +25,7 @@ def pack_block(data: Bytes, codec: Codec) -> bytes:
         return bytes(data)
     if width is None:
         return compress(data, _LEVEL)
-    planes = b"".join(bytes(data[start::width]) for start in range(width))
-    return compress(planes, _PLANES_LEVEL)
+    return compress_parts([bytes(data[start::width]) for start in range(width)], _PLANES_LEVEL)
 
 
 def unpack_block(frame: Bytes, codec: Codec, size_bytes: int) -> Bytes:

@@ -12,7 +12,7 @@ largest patch allowed, all bytes in its memory, took 268 MiB; one that applies i
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -49,10 +49,39 @@ class ZstdFault(ValueError):
     """A frame is damaged, or is not what it was said to be."""
 
 
+class PatchBase:
+    """A base as zstd keeps it: the bytes it was made of may go, and none is copied at each call.
+
+    Raises ZstdFault where it is too long. With it the largest patch allowed is made in 220 MiB.
+    """
+
+    def __init__(self, data: Bytes) -> None:
+        _check_size(len(data), MAX_SIZE_BYTES, "base")
+        self.size_bytes = len(data)
+        # zstd takes no dictionary of less than 8 bytes, and finds nothing in one.
+        kept = zstd.ZstdDict(data, is_raw=True) if len(data) >= 8 else None
+        self._kept = kept
+
+    @property
+    def prefix(self) -> tuple[zstd.ZstdDict, int] | None:
+        """What zstd is given."""
+        return self._kept.as_prefix if self._kept else None
+
+
 def compress(data: Bytes, level: int = DEFAULT_LEVEL) -> bytes:
     """One frame that states its content's size; ``data`` of at most MAX_SIZE_BYTES."""
     _check_size(len(data), MAX_SIZE_BYTES, "content")
     return zstd.compress(data, options={zstd.CompressionParameter.compression_level: level})
+
+
+def compress_parts(parts: Sequence[Bytes], level: int = DEFAULT_LEVEL) -> bytes:
+    """One frame of all parts one after the other, in which none shares a block with the next."""
+    size_bytes = sum(map(len, parts))
+    _check_size(size_bytes, MAX_SIZE_BYTES, "content")
+    compressor = zstd.ZstdCompressor(level=level)
+    compressor.set_pledged_input_size(size_bytes)
+    frames = [compressor.compress(part, compressor.FLUSH_BLOCK) for part in parts]
+    return b"".join([*frames, compressor.flush(compressor.FLUSH_FRAME)])
 
 
 def decompress(frame: Bytes, size_bytes: int) -> bytearray:
@@ -64,40 +93,43 @@ def decompress(frame: Bytes, size_bytes: int) -> bytearray:
     return _expand(frame, size_bytes, None)
 
 
-def patch_from(base: Bytes, data: Bytes, level: int = PATCH_LEVEL) -> bytes:
+def patch_from(base: Bytes | PatchBase, data: Bytes, level: int = PATCH_LEVEL) -> bytes:
     """Frame that gives ``data`` to whoever has ``base``. Raises ZstdFault where one is too long.
 
     Cost: 15 to 30 MB/s a thread at level 9; zstd copies and indexes the base at every call, which
     takes 64 MiB and 0.2 s for 64 MiB: make one patch of several MB rather than many of 1 MiB.
     """
-    _check_patch(base, len(data))
-    window_log = max(_LEAST_WINDOW_LOG, (len(base) + len(data)).bit_length())
+    known = _kept(base, len(data))
+    window_log = max(_LEAST_WINDOW_LOG, (known.size_bytes + len(data)).bit_length())
     parameter = zstd.CompressionParameter
     options: Mapping[int, int] = {
         parameter.compression_level: level,
         parameter.window_log: window_log,
         parameter.hash_log: max(_HASH_LOG_LEAST, min(window_log, _HASH_LOG_MAX)),
-        parameter.enable_long_distance_matching: int(len(base) > _LONG_BASE_BYTES),
+        parameter.enable_long_distance_matching: int(known.size_bytes > _LONG_BASE_BYTES),
     }
-    return zstd.compress(data, options=options, zstd_dict=_prefix(base))
+    return zstd.compress(data, options=options, zstd_dict=known.prefix)
 
 
-def apply_patch(base: Bytes, patch: Bytes, size_bytes: int) -> bytearray:
+def apply_patch(base: Bytes | PatchBase, patch: Bytes, size_bytes: int) -> bytearray:
     """What ``patch_from`` was given, for the same base. Raises ZstdFault.
 
     Another base may give other bytes of the same length: whoever calls checks the digest.
     Cost: 300 to 500 MB/s a thread, the copy of the base included.
     """
-    _check_patch(base, size_bytes)
-    return _expand(patch, size_bytes, base)
+    return _expand(patch, size_bytes, _kept(base, size_bytes))
 
 
-def _prefix(base: Bytes) -> tuple[zstd.ZstdDict, int] | None:
-    # zstd takes no dictionary of less than 8 bytes, and finds nothing in one.
-    return zstd.ZstdDict(base, is_raw=True).as_prefix if len(base) >= 8 else None
+def _kept(base: Bytes | PatchBase, size_bytes: int) -> PatchBase:
+    """The base, and a look at the sizes before zstd copies anything."""
+    base_bytes = base.size_bytes if isinstance(base, PatchBase) else len(base)
+    _check_size(base_bytes, MAX_SIZE_BYTES, "base")
+    _check_size(size_bytes, MAX_SIZE_BYTES, "content")
+    _check_size(base_bytes + size_bytes, MAX_PATCH_BYTES, "base and content")
+    return base if isinstance(base, PatchBase) else PatchBase(base)
 
 
-def _expand(frame: Bytes, size_bytes: int, base: Bytes | None) -> bytearray:
+def _expand(frame: Bytes, size_bytes: int, base: PatchBase | None) -> bytearray:
     _check_size(size_bytes, MAX_SIZE_BYTES, "content")
     _check_frame(frame, size_bytes)
     try:
@@ -106,9 +138,9 @@ def _expand(frame: Bytes, size_bytes: int, base: Bytes | None) -> bytearray:
         raise ZstdFault(f"zstd frame is damaged: {error}") from error
 
 
-def _decode(frame: Bytes, size_bytes: int, base: Bytes | None) -> bytearray:
+def _decode(frame: Bytes, size_bytes: int, base: PatchBase | None) -> bytearray:
     decoder = zstd.ZstdDecompressor(
-        zstd_dict=None if base is None else _prefix(base),
+        zstd_dict=base.prefix if base else None,
         options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG_MAX},
     )
     content = bytearray(size_bytes)
@@ -139,12 +171,6 @@ def _check_frame(frame: Bytes, size_bytes: int) -> None:
     if info.decompressed_size != size_bytes or info.dictionary_id:
         stated = info.decompressed_size
         raise ZstdFault(f"zstd frame states {stated} bytes, expected are {size_bytes}")
-
-
-def _check_patch(base: Bytes, size_bytes: int) -> None:
-    _check_size(len(base), MAX_SIZE_BYTES, "base")
-    _check_size(size_bytes, MAX_SIZE_BYTES, "content")
-    _check_size(len(base) + size_bytes, MAX_PATCH_BYTES, "base and content")
 
 
 def _check_size(size_bytes: int, limit: int, what: str) -> None:

@@ -7,7 +7,9 @@ import re
 CATALOG_NAME = "catalog.json"
 CHECKSUMS_NAME = "checksums.sha256"
 
-_ASSET = re.compile(r"(tool|frontend)_[a-z0-9_-]+_[0-9].*\.(zip(\.[0-9]{3})?|manifest\.json)\Z")
+_ASSET = re.compile(
+    r"(tool|frontend)_[a-z0-9_-]+_[0-9].*\.(zip(\.[0-9]{3})?|manifest\.json|guide)\Z"
+)
 
 
 def package_name(tool_id: str, version: str) -> str:
@@ -18,6 +20,11 @@ def package_name(tool_id: str, version: str) -> str:
 def manifest_name(tool_id: str, version: str) -> str:
     """Manifest that lies beside the package."""
     return f"tool_{tool_id}_{version}.manifest.json"
+
+
+def guide_name(tool_id: str, version: str) -> str:
+    """Guide that lies beside the package: what is inside its files."""
+    return f"tool_{tool_id}_{version}.guide"
 
 
 def frontend_name(tool_id: str, version: str) -> str:

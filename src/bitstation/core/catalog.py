@@ -11,6 +11,7 @@ from bitstation.core.canonical import JsonFault, parse_json, pretty_bytes
 from bitstation.core.digest import is_digest
 from bitstation.core.names import tool_id_fault, version_fault
 from bitstation.core.relpath import path_fault
+from bitstation.core.toolfile import ToolFile
 from bitstation.errors import ManifestError
 
 MAX_CATALOG_BYTES = 8 * 1024 * 1024
@@ -61,6 +62,32 @@ class Catalog(msgspec.Struct, frozen=True, omit_defaults=True):
     def encode(self) -> bytes:
         """Bytes of catalog.json; the same catalogue always gives the same bytes."""
         return pretty_bytes(msgspec.to_builtins(self)) + b"\n"
+
+
+def unpacked_row(
+    tool_id: str, version: str, manifest_hash: str, tool: ToolFile | None
+) -> CatalogTool:
+    """Row of a release that lies in no package; ``tool`` None: it has no tool.json to be read."""
+    if tool is None:
+        return CatalogTool(
+            tool_id=tool_id,
+            name=tool_id,
+            latest=version,
+            manifest_hash=manifest_hash,
+            platforms=(),
+            has_frontend=False,
+        )
+    return CatalogTool(
+        tool_id=tool_id,
+        name=tool.name,
+        latest=version,
+        manifest_hash=manifest_hash,
+        platforms=tool.platforms,
+        has_frontend=tool.has_frontend,
+        category=tool.category,
+        api_contract=tool.api_contract,
+        supports_gpu_persistence=tool.supports_gpu_persistence,
+    )
 
 
 def parse_catalog(data: bytes, *, what: str = "the catalog") -> Catalog:

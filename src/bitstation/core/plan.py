@@ -31,12 +31,15 @@ class How(enum.StrEnum):
     """Whole, from a source."""
     BUILD = "build"
     """From segments."""
+    REWORK = "rework"
+    """Out of a file of the release that is given up, in place: for want of room for both."""
 
 
 class PlanEntry(msgspec.Struct, frozen=True):
     """One file of the target. ``segments`` and ``map`` (encoded) are those of a BUILD.
 
-    ``fetch_bytes`` are the bytes that come from a source for it, inline ones included.
+    ``fetch_bytes`` are the bytes that come from a source for it, inline ones included. ``origin``
+    is the path of the file that a REWORK begins with.
     """
 
     path: str
@@ -47,6 +50,7 @@ class PlanEntry(msgspec.Struct, frozen=True):
     fetch_bytes: int = 0
     segments: tuple[Segment, ...] = ()
     map: bytes = b""
+    origin: str = ""
 
     @property
     def is_download(self) -> bool:
@@ -87,6 +91,8 @@ class Plan(msgspec.Struct, frozen=True):
     total_bytes: int
     write_bytes: int
     """Bytes that will newly take space: downloads, and copies where nothing can be shared."""
+    given_up: str | None = None
+    """Version of the release whose files are reworked: it is gone before the new one is whole."""
     inline: bytes = b""
     """Payloads of steps whose blob is INLINE."""
     plan_version: int = PLAN_VERSION
@@ -111,8 +117,9 @@ def parse_plan(data: bytes, path: str) -> Plan:
 def _check(plan: Plan) -> None:
     """Each file can be built, of what lies here or of files before it. Raises ManifestError."""
     unmade = {entry.sha256 for entry in plan.entries if entry.how is not How.COPY}
-    for entry in plan.entries:
-        fault = _fault(entry, unmade) if entry.how is How.BUILD else ""
+    # What is remade in place is so when all else is there.
+    for entry in sorted(plan.entries, key=lambda entry: entry.how is How.REWORK):
+        fault = _fault(entry, unmade) if entry.how in (How.BUILD, How.REWORK) else ""
         if fault:
             raise ManifestError.of(f"the plan of {entry.path}", [fault])
         unmade.discard(entry.sha256)

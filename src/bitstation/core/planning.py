@@ -53,12 +53,14 @@ class Ground(msgspec.Struct, frozen=True):
     """What a machine stands on: contents that it holds whole, blocks that it has, its link.
 
     ``shared_from_bytes``: smallest size that a local copy shares on this volume instead of writing
-    it again; None where the volume can share nothing.
+    it again; None where the volume can share nothing. ``copied``: contents that are held but not
+    shared whatever their size, as of an adopted file.
     """
 
     held: frozenset[Digest] = frozenset()
     places: dict[bytes, Place] = {}
     shared_from_bytes: int | None = None
+    copied: frozenset[Digest] = frozenset()
     link_bytes_per_s: int = LINK_BYTES_PER_S
 
 
@@ -139,8 +141,9 @@ class _Planner:
 
     def write_bytes(self, entry: PlanEntry) -> int:
         shared = self._ground.shared_from_bytes
-        is_shared = entry.how is How.COPY and shared is not None and entry.size_bytes >= shared
-        return 0 if is_shared else entry.size_bytes
+        if entry.how is not How.COPY or entry.sha256 in self._ground.copied:
+            return entry.size_bytes
+        return 0 if shared is not None and entry.size_bytes >= shared else entry.size_bytes
 
     def _map_of(self, row: Entry) -> BlockMap | None:
         found = self._known.atlas.maps.get(row.sha256)

@@ -68,6 +68,13 @@ class GuideRef(msgspec.Struct, frozen=True, omit_defaults=True):
     base: HexDigest | None = None
 
 
+class BaseRef(msgspec.Struct, frozen=True):
+    """A release that a worker must have before another can be made from it."""
+
+    version: Version
+    manifest_hash: HexDigest
+
+
 class ReleaseOffer(msgspec.Struct, frozen=True, omit_defaults=True):
     """``GET /tools/{tool_id}/offer.json`` and ``/tools/{tool_id}/{version}/offer.json``.
 
@@ -84,6 +91,16 @@ class ReleaseOffer(msgspec.Struct, frozen=True, omit_defaults=True):
     """The channel asked for requires exactly this release."""
 
 
+class GuidesNamed(msgspec.Struct, frozen=True):
+    """Body of ``POST /publish/sessions/{session_id}/guides``: what shall lie beside the release.
+
+    Guides replace earlier ones from the same base, and are visible after the next commit.
+    """
+
+    guides: tuple[GuideRef, ...]
+    packs: tuple[BlobRef, ...] = ()
+
+
 class RequireRequest(msgspec.Struct, frozen=True):
     """Body of ``PUT /tools/{tool_id}/requirement``."""
 
@@ -97,6 +114,12 @@ class BlobWanted(msgspec.Struct, frozen=True):
     sha256: HexDigest
     size: Bytes
     received: Bytes = 0
+
+
+class GuidesWanted(msgspec.Struct, frozen=True):
+    """Answer to ``POST /publish/sessions/{session_id}/guides``: the named blobs that HQ lacks."""
+
+    wanted: tuple[BlobWanted, ...]
 
 
 class PublishSession(msgspec.Struct, frozen=True):

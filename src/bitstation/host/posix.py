@@ -18,6 +18,8 @@ if sys.platform != "win32":
 
     _FICLONE = 0x40049409
     _SYNC_FILE_RANGE_WRITE = 2
+    _M_MMAP_THRESHOLD = -3
+    _LARGE_BYTES = 1 << 20
 
     FLUSH_FLAGS = os.O_RDONLY
     """How a file must be opened to be made durable."""
@@ -130,6 +132,10 @@ if sys.platform != "win32":
         mode = stat.S_IMODE(os.lstat(path).st_mode)
         os.chmod(path, mode | 0o200 if writable else mode & ~0o222)
 
+    def may_set_mode(path: Path) -> bool:
+        """Say whether this user may change a file's permissions: its owner and root may."""
+        return os.geteuid() in (0, os.lstat(path).st_uid)
+
     def set_executable(fd: int) -> None:
         """Let everyone who may read an open file execute it."""
         mode = stat.S_IMODE(os.fstat(fd).st_mode)
@@ -157,6 +163,26 @@ if sys.platform != "win32":
             return False
         return True
 
+    def is_rotating(path: Path) -> bool:
+        """Say whether a file lies on a disk that turns: jumping about costs it dearly."""
+        if sys.platform != "linux":
+            return False
+        device = os.stat(path).st_dev
+        return _turns(Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}"))
+
+    def _turns(device: Path) -> bool:
+        try:
+            place = device.resolve(strict=True)
+            # A partition's queue is that of its disk.
+            folder = place if (place / "queue").is_dir() else place.parent
+            said = (folder / "queue/rotational").read_text("ascii").strip()
+        except (OSError, ValueError):
+            return False
+        # Virtual disks say that they turn, whatever is below them.
+        return said == "1" and not {"virtual", "virtio", "xen"} & set(
+            part.rstrip("0123456789-") for part in place.parts
+        )
+
     def write_at(fd: int, data: memoryview, offset: int) -> int:
         """Write at an offset, from any thread; the number of bytes that the system took."""
         return os.pwrite(fd, data, offset)
@@ -181,3 +207,15 @@ if sys.platform != "win32":
             call(  # type: ignore[operator]
                 fd, ctypes.c_int64(offset), ctypes.c_int64(length), _SYNC_FILE_RANGE_WRITE
             )
+
+    @cache
+    def free_at_once() -> None:
+        """Let large pieces of memory go back to the system when they are freed, from now on.
+
+        glibc learns to keep pieces of up to 32 MiB for later, in each thread apart, and its trim
+        leaves the ends of those: 100 MB of 7 in use after the patches of three wheels. Other
+        systems' libraries do not.
+        """
+        call = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+        if call is not None:
+            call(_M_MMAP_THRESHOLD, _LARGE_BYTES)

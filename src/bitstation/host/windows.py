@@ -244,6 +244,10 @@ if sys.platform == "win32":
         """Set or clear the read-only attribute."""
         os.chmod(path, stat.S_IWRITE | stat.S_IREAD if writable else stat.S_IREAD)
 
+    def may_set_mode(path: Path) -> bool:
+        """Say whether this user may change a file's attributes: whoever may write it may."""
+        return os.access(path, os.W_OK)
+
     def set_executable(fd: int) -> None:
         """Nothing to do: the suffix decides what runs."""
 
@@ -265,6 +269,10 @@ if sys.platform == "win32":
         """Block cloning of ReFS is not used yet."""
         return False
 
+    def is_rotating(path: Path) -> bool:
+        """Not asked yet: people say --sequential."""
+        return False
+
     _position = threading.Lock()
 
     def write_at(fd: int, data: memoryview, offset: int) -> int:
@@ -282,3 +290,6 @@ if sys.platform == "win32":
 
     def start_writeback(fd: int, offset: int, length: int) -> None:
         """No such call here."""
+
+    def free_at_once() -> None:
+        """Nothing to do: large pieces of memory go back when they are freed."""

@@ -10,8 +10,10 @@ from typing import Self
 from bitstation import host
 from bitstation.errors import StoreLocked
 from bitstation.hq.database import Database
+from bitstation.hq.guides import Guides
 from bitstation.hq.listing import Listing
 from bitstation.hq.lookup import BlobLookup
+from bitstation.hq.offers import Offers
 from bitstation.hq.releases import Releases
 from bitstation.hq.requirements import Requirements
 from bitstation.hq.sessions import PublishSessions
@@ -46,7 +48,9 @@ class Headquarters:
             raise
         self.releases = Releases(self._database)
         self.requirements = Requirements(self._database)
-        self.sessions = PublishSessions(self._database, self.blobs, self.releases)
+        guides = Guides(self._database, self.blobs)
+        self.sessions = PublishSessions(self._database, self.blobs, self.releases, guides)
+        self.offers = Offers(self.releases, self.requirements, guides)
         self.listing = Listing(self.releases, self.requirements, self.blobs)
         self.lookup = BlobLookup(self.releases)
 

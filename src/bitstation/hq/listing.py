@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from bitstation.core.catalog import Catalog, CatalogTool
+from bitstation.core.catalog import Catalog, CatalogTool, unpacked_row
 from bitstation.core.names import newest, version_key
 from bitstation.core.toolfile import MAX_TOOL_FILE_BYTES, TOOL_FILE_NAME, ToolFile, parse_tool_file
 from bitstation.core.wire import ReleaseRef, Requirement, ToolSummary
@@ -59,27 +59,8 @@ class Listing:
         return Catalog(catalog_version=_moment(last).strftime("%Y.%m.%d"), tools=tuple(tools))
 
     def _entry(self, release: Release) -> CatalogTool:
-        tool_file = self._tool_file(release)
-        if tool_file is None:
-            return CatalogTool(
-                tool_id=release.tool_id,
-                name=release.tool_id,
-                latest=release.version,
-                manifest_hash=release.manifest_hash,
-                platforms=(),
-                has_frontend=False,
-            )
-        return CatalogTool(
-            tool_id=release.tool_id,
-            name=tool_file.name,
-            latest=release.version,
-            manifest_hash=release.manifest_hash,
-            platforms=tool_file.platforms,
-            has_frontend=tool_file.has_frontend,
-            category=tool_file.category,
-            api_contract=tool_file.api_contract,
-            supports_gpu_persistence=tool_file.supports_gpu_persistence,
-        )
+        tool = self._tool_file(release)
+        return unpacked_row(release.tool_id, release.version, release.manifest_hash, tool)
 
     def _tool_file(self, release: Release) -> ToolFile | None:
         """Read the release's tool.json; None when it has none that can be understood."""

@@ -92,7 +92,11 @@ class Releases:
             raise NotFound(source="HQ", what=f"blob {digest}")
         return BlobRef(digest, size)
 
-    def add(self, connection: Connection, manifest: Manifest, manifest_blob: BlobRef) -> None:
+    def renew(self) -> None:
+        """Let what is cached count as old; called when a transaction has committed."""
+        self.epoch += 1
+
+    def add(self, connection: Connection, manifest: Manifest, manifest_blob: BlobRef) -> Release:
         """Make a release visible once the transaction commits; the very same one changes nothing.
 
         All its blobs are durable in the store. Raises ReleaseConflict.
@@ -100,10 +104,10 @@ class Releases:
         known = find_release(connection, manifest.tool_id, manifest.tool_version)
         if known is not None:
             check_same(known, manifest)
-            return
+            return known
         now = now_ms()
         blobs = {BlobRef(entry.sha256, entry.size) for entry in manifest.entries}
-        _insert_blobs(connection, blobs | {manifest_blob}, now)
+        insert_blobs(connection, blobs | {manifest_blob}, now)
         key = connection.scalar(
             insert(release).returning(release.c.id),
             {
@@ -122,7 +126,9 @@ class Releases:
         ]
         if rows:
             connection.execute(insert(release_file), rows)
-        self.epoch += 1
+        found = find_release(connection, manifest.tool_id, manifest.tool_version)
+        assert found is not None  # it was inserted above
+        return found
 
 
 def find_release(connection: Connection, tool_id: str, version: str) -> Release | None:
@@ -164,7 +170,8 @@ def _releases(connection: Connection, query: Select[*tuple[Any, ...]]) -> list[R
     return [Release(*row) for row in connection.execute(query)]
 
 
-def _insert_blobs(connection: Connection, blobs: Iterable[BlobRef], now: int) -> None:
+def insert_blobs(connection: Connection, blobs: Iterable[BlobRef], now: int) -> None:
+    """Let blobs that are durable in the store be served; some may be so already."""
     rows = [{"sha256": ref.digest, "size": ref.size, "verified_at": now} for ref in blobs]
     # PostgreSQL spells it the same.
     connection.execute(sqlite.insert(blob).on_conflict_do_nothing(), rows)

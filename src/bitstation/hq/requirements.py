@@ -13,10 +13,11 @@ from bitstation.hq.tables import channel, release, requirement, tool
 
 
 class Requirements:
-    """The required release of each tool in each channel."""
+    """The required release of each tool in each channel. ``epoch`` grows with each change."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.epoch = 0
 
     def all(self) -> list[Requirement]:
         """Every requirement, by tool and channel."""
@@ -37,6 +38,7 @@ class Requirements:
             if found is None:
                 raise no_release(tool_id, version)
             _put(connection, _channel_key(connection, channel_name), found)
+        self.epoch += 1
         return Requirement(tool_id, channel_name, version, found.manifest_hash)
 
     def _selected(self, query: Select[*tuple[Any, ...]]) -> list[Requirement]:

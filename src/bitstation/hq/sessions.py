@@ -17,7 +17,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from bitstation.core.digest import EMPTY, Digest, digest_of
 from bitstation.core.manifest import Manifest, parse_manifest
-from bitstation.core.wire import BlobWanted, PublishSession
+from bitstation.core.wire import BlobWanted, GuidesNamed, GuidesWanted, PublishSession
 from bitstation.errors import (
     DigestMismatch,
     ManifestError,
@@ -26,6 +26,13 @@ from bitstation.errors import (
     StoreLocked,
 )
 from bitstation.hq.database import Database, now_ms
+from bitstation.hq.guides import (
+    Guides,
+    check_named,
+    encode_named,
+    parse_named,
+    sizes_of,
+)
 from bitstation.hq.releases import BlobRef, Releases, check_same
 from bitstation.hq.tables import publish_session
 from bitstation.storage.blobs import BlobFolder, Upload
@@ -40,10 +47,13 @@ log = logging.getLogger(__name__)
 class PublishSessions:
     """How releases come to HQ; callable from several threads."""
 
-    def __init__(self, database: Database, blobs: BlobFolder, releases: Releases) -> None:
+    def __init__(
+        self, database: Database, blobs: BlobFolder, releases: Releases, guides: Guides
+    ) -> None:
         self._database = database
         self._blobs = blobs
         self._releases = releases
+        self._guides = guides
         self._sizes = lru_cache(_SESSIONS_KEPT_PARSED)(self._load_sizes)
         # A manifest of 32 MiB takes a few hundred in memory: one at a time.
         self._turn = threading.Lock()
@@ -74,6 +84,20 @@ class PublishSessions:
         session = self._session(session_id)
         return session.answer(self._wanted(self._sizes(session.manifest_blob)))
 
+    def name_guides(self, session_id: str, named: GuidesNamed) -> GuidesWanted:
+        """Announce what the next commit shall put beside the release; replaces what was named.
+
+        Raises NotFound, UsageError, ManifestError for sizes that cannot be, DiskFull.
+        """
+        check_named(named)
+        session = self._session(session_id)
+        with self._turn:
+            wanted = self._wanted(sizes_of(named))
+            self._blobs.check_space(sum(blob.size - blob.received for blob in wanted))
+            with self._database.write() as connection:
+                _keep_named(connection, session.key, encode_named(named))
+        return GuidesWanted(tuple(wanted))
+
     def upload(self, session_id: str, digest: Digest) -> Upload | BlobRef:
         """Writer of a blob of the session; the blob itself when HQ has it already.
 
@@ -82,36 +106,43 @@ class PublishSessions:
         session = self._session(session_id)
         size = self._sizes(session.manifest_blob).get(digest)
         if size is None:
-            raise NotFound(source="HQ", what=f"blob {digest} in this session's manifest")
+            size = sizes_of(session.named).get(digest)
+        if size is None:
+            raise NotFound(source="HQ", what=f"blob {digest} in this session")
         return self._blobs.upload(digest, size) or BlobRef(digest, size)
 
     def commit(self, session_id: str) -> PublishSession:
-        """Make the session's release visible; a second time changes nothing.
+        """Make the session's release visible, with what was announced for it.
 
-        Raises NotFound, ReleaseIncomplete, ReleaseConflict when another session was faster.
+        A second time changes nothing. Raises NotFound, ReleaseIncomplete, ManifestError for a
+        guide that is none, ReleaseConflict when another session was faster.
         Crash: the release is visible or it is not.
         """
         with self._turn:
             session = self._session(session_id)
-            if session.state == _OPEN:
+            if session.state == _OPEN or session.guides:
                 self._publish(session)
         return session._replace(state=_COMMITTED).answer([])
 
     def _publish(self, session: _Session) -> None:
         manifest_bytes = self._read(session.manifest_blob)
-        manifest = parse_manifest(manifest_bytes)
-        if lacking := self._wanted(_sizes_of(manifest)):
+        manifest, named = parse_manifest(manifest_bytes), session.named
+        if lacking := self._wanted({**_sizes_of(manifest), **sizes_of(named)}):
             raise ReleaseIncomplete(
                 tool_id=session.tool_id, version=session.version, count=len(lacking)
             )
+        self._guides.prove(named, session.manifest_hash, session.manifest_blob)
         with self._database.write() as connection:
             manifest_blob = BlobRef(session.manifest_blob, len(manifest_bytes))
-            self._releases.add(connection, manifest, manifest_blob)
+            release = self._releases.add(connection, manifest, manifest_blob)
+            self._guides.add(connection, release, named)
+            _keep_named(connection, session.key, None)
             connection.execute(
                 update(publish_session)
                 .where(publish_session.c.id == session.key)
                 .values(state=_COMMITTED)
             )
+        self._releases.renew()
         log.info(
             "published %s %s: %d files, %d bytes, manifest_hash %s",
             manifest.tool_id,
@@ -184,6 +215,12 @@ class _Session(NamedTuple):
     manifest_hash: Digest
     manifest_blob: Digest
     state: str
+    guides: str | None
+
+    @property
+    def named(self) -> GuidesNamed:
+        """What was announced and is not committed yet."""
+        return parse_named(self.guides)
 
     def answer(self, wanted: list[BlobWanted]) -> PublishSession:
         """The session as publishers see it."""
@@ -205,6 +242,7 @@ _SELECT = select(
     publish_session.c.manifest_hash,
     publish_session.c.manifest_blob,
     publish_session.c.state,
+    publish_session.c.guides,
 )
 
 
@@ -220,12 +258,21 @@ def _find_or_begin(connection: Connection, manifest: Manifest, manifest_blob: Di
     if row is None:
         begun = {"uid": secrets.token_hex(16), "state": _OPEN, "created_at": now_ms()}
         connection.execute(insert(publish_session), key | begun | {"manifest_blob": manifest_blob})
-    elif row.state == _OPEN:
+        return _Session(*connection.execute(query).one())
+    # What a former publisher announced and did not send must not stop this one.
+    _keep_named(connection, row.id, None)
+    if row.state == _OPEN:
         # The same release, perhaps with another created_at: what was sent last is published.
         connection.execute(
             update(publish_session).where(columns.id == row.id).values(manifest_blob=manifest_blob)
         )
     return _Session(*connection.execute(query).one())
+
+
+def _keep_named(connection: Connection, session_key: int, named: str | None) -> None:
+    connection.execute(
+        update(publish_session).where(publish_session.c.id == session_key).values(guides=named)
+    )
 
 
 def _sizes_of(manifest: Manifest) -> dict[Digest, int]:

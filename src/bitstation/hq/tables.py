@@ -70,6 +70,25 @@ release_file = Table(
     sqlite_with_rowid=False,
 )
 
+# Ways to a release; ``base`` is the manifest_hash of the release that one starts from, or empty.
+release_guide = Table(
+    "release_guide",
+    metadata,
+    Column("release", ForeignKey("release.id"), primary_key=True),
+    Column("base", _DIGEST, primary_key=True),
+    Column("blob", ForeignKey("blob.sha256"), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Blobs that guides and atlases of a release read, beside its files.
+release_pack = Table(
+    "release_pack",
+    metadata,
+    Column("release", ForeignKey("release.id"), primary_key=True),
+    Column("blob", ForeignKey("blob.sha256"), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
 publish_session = Table(
     "publish_session",
     metadata,
@@ -81,6 +100,7 @@ publish_session = Table(
     Column("manifest_blob", _DIGEST, nullable=False),
     Column("state", String(16), nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("guides", Text),
     UniqueConstraint("tool_id", "version", "manifest_hash"),
     CheckConstraint("state IN ('OPEN', 'COMMITTED')", name="state"),
 )

@@ -14,24 +14,28 @@ from pathlib import Path
 import msgspec
 
 from bitstation import host
-from bitstation.core.assets import CATALOG_NAME, manifest_name, package_name
+from bitstation.core.assets import CATALOG_NAME, guide_name, manifest_name, package_name
 from bitstation.core.catalog import Catalog
 from bitstation.core.manifest import Manifest
 from bitstation.core.toolfile import ToolFile
 from bitstation.errors import DiskFull, UsageError
 from bitstation.publisher.cache import locked
 from bitstation.publisher.catalog import catalog_row, merge_catalog, write_checksums
+from bitstation.publisher.guides import work_folder
 from bitstation.publisher.manifest import MakingOptions, make_manifest
+from bitstation.publisher.maps import MapCache
 from bitstation.publisher.package import DEFAULT_MAX_ASSET_BYTES, Asset, PackageWriter
 from bitstation.publisher.progress import Progress
 from bitstation.publisher.prove import prove_package
 from bitstation.publisher.publication import Publication
 from bitstation.publisher.validate import CheckedTool, raise_faults
+from bitstation.recipes.release import make_release
 from bitstation.storage.durable import Disk
 from bitstation.storage.faults import disk_errors, free_bytes
 from bitstation.storage.hashing import Stop
 from bitstation.storage.ledger import Ledger
 from bitstation.storage.reuse import move_file
+from bitstation.transport.folder import FolderSource
 
 WORK_NAME = ".packing"
 
@@ -141,6 +145,8 @@ class Packing:
             packed |= {one.plan.tool.tool_id: one for one in self._packed_now(lacking)}
             releases = [packed[plan.tool.tool_id] for plan in plans]
             catalog = self._merged(publication.catalog, releases)
+            for release in releases:
+                self._guide(release)
             self._disk.write_file(out / CATALOG_NAME, catalog.encode())
             write_checksums(out, self._disk, self._ledger)
         return releases, catalog
@@ -200,6 +206,28 @@ class Packing:
         self._disk.write_file(
             out / manifest_name(manifest.tool_id, manifest.tool_version), manifest.encode()
         )
+
+    def _guide(self, release: PackedRelease) -> None:
+        """Write the guide that lies beside a package: maps only, for packing gains nothing here."""
+        checked, manifest = release.plan.checked, release.plan.manifest
+        path = self._work.parent / guide_name(manifest.tool_id, manifest.tool_version)
+        if path.is_file() and not release.is_new:
+            return
+        data = manifest.encode()
+        with work_folder(str(path)) as work:
+            made = make_release(
+                manifest,
+                data,
+                FolderSource(checked.inventory.root, data),
+                (),
+                work=work,
+                cache=MapCache(self._disk),
+                disk=self._disk,
+                stop=self._stop or Stop(),
+                progress=self._progress,
+                packed=False,
+            )
+            self._disk.write_file(path, made.guides[0].data)
 
     def _merged(self, earlier: Catalog | None, packed: Sequence[PackedRelease]) -> Catalog:
         options = self._options

@@ -10,8 +10,9 @@ from bitstation.storage.ledger import Ledger
 from bitstation.storage.proving import Proof, prove_files
 
 Progress = Callable[[str, str, int], OnBytes]
-"""Called as ``hash``, ``pack``, ``prove`` or ``fetch`` begins, with the tool or file it is about
-and the bytes there are; the answer takes each count of bytes done."""
+"""Called as ``hash``, ``map``, ``compress``, ``patch``, ``pack``, ``prove`` or ``fetch`` begins,
+with the tool or file it is about and the bytes there are; the answer takes each count of bytes
+done."""
 
 
 def silent(_kind: str, _subject: str, _total_bytes: int) -> OnBytes:

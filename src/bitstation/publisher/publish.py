@@ -1,30 +1,25 @@
-"""Bring a release to an HQ: the manifest first, then only the blobs that HQ lacks."""
+"""Bring a release to a destination: only the blobs that are lacking, then what guides to it."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from bitstation.core.assets import CATALOG_NAME
-from bitstation.core.catalog import MAX_CATALOG_BYTES, parse_catalog
-from bitstation.core.manifest import Manifest
+from bitstation.core.digest import digest_of
+from bitstation.core.manifest import MAX_MANIFEST_BYTES, parse_manifest
 from bitstation.core.wire import BlobWanted
-from bitstation.errors import NotFound, ReleaseConflict, UsageError
+from bitstation.publisher.destination import Cargo, Destination, Held, Shipment
+from bitstation.publisher.freight import Freight, Wish, opened
+from bitstation.publisher.guides import DEFAULT_BASES, Beside, bases_for, made_beside
+from bitstation.publisher.progress import Progress, silent
 from bitstation.storage.hashing import Stop
-from bitstation.transport.hq import HqClient
-from bitstation.transport.open import open_source
-from bitstation.transport.source import Source
-
-SPAN_BYTES = 8 * 1024 * 1024
-
-Progress = Callable[[str, int], Callable[[int], None]]
+from bitstation.storage.ledger import Ledger
 
 
 class Publication(enum.StrEnum):
-    """What publishing a release would meet at an HQ."""
+    """What publishing a release would meet at a destination."""
 
     NEW = "new"
     KNOWN = "known"
@@ -32,17 +27,19 @@ class Publication(enum.StrEnum):
 
 
 class Intended(msgspec.Struct, frozen=True):
-    """A release that would be published, and what HQ has under its name."""
+    """A release that would be published, and what the destination has under its name."""
 
     tool_id: str
     version: str
     manifest_hash: str
     total_bytes: int
     state: Publication
+    bases: tuple[str, ...] = ()
+    """Versions from which guides would be made."""
 
 
 class Published(msgspec.Struct, frozen=True):
-    """What publishing one release took; ``sent_bytes`` of ``total_bytes`` crossed the wire."""
+    """What publishing one release took; ``sent_bytes`` of ``total_bytes`` were lacking there."""
 
     tool_id: str
     version: str
@@ -50,122 +47,114 @@ class Published(msgspec.Struct, frozen=True):
     sent_files: int
     sent_bytes: int
     total_bytes: int
+    guides: int = 0
+    """Made now, with the bytes of them and of their packs."""
+    guide_bytes: int = 0
 
 
-def packages_in(dist: Path) -> list[tuple[str | None, Path]]:
-    """(tool_id, package) of every tool in the catalog of a dist folder.
+class Publisher:
+    """Publishes releases at one destination, with guides from ``bases`` earlier ones.
 
-    Raises UsageError, ManifestError.
+    Raises ReleaseConflict, PublishRefused, TokenRefused, SourceError, StoreLocked, DiskFull,
+    UpdateCancelled, and what a release raises that is not sound. Crash: the destination shows
+    nothing before the commit; the next run goes on.
     """
-    try:
-        with (dist / CATALOG_NAME).open("rb") as file:
-            data = file.read(MAX_CATALOG_BYTES + 1)
-    except OSError as error:
-        raise UsageError(
-            detail=f"{dist} is no folder that 'pack' wrote: {CATALOG_NAME}: {error.strerror}"
-        ) from error
-    catalog = parse_catalog(data, what=str(dist / CATALOG_NAME))
-    return [(tool.tool_id, dist / tool.asset_name) for tool in catalog.tools if tool.asset_name]
 
+    def __init__(
+        self,
+        destination: Destination,
+        ledger: Ledger,
+        stop: Stop,
+        *,
+        progress: Progress = silent,
+        bases: int = DEFAULT_BASES,
+    ) -> None:
+        self._destination = destination
+        self._ledger = ledger
+        self._stop = stop
+        self._progress = progress
+        self._bases = bases
 
-def publish_package(
-    client: HqClient,
-    package: Path,
-    tool_id: str | None,
-    progress: Progress,
-    stop: Stop,
-    *,
-    legacy: bool = False,
-) -> Published:
-    """Publish the release of a package or release folder; see ``publish_release``."""
-    source = open_source(package)
-    try:
-        resolved = source.resolve(tool_id, None, legacy=legacy)
-        return publish_release(
-            client, source, resolved.manifest, resolved.manifest_bytes, progress, stop
+    def look_ahead(self, wish: Wish) -> Intended:
+        """What ``publish`` would meet; nothing is sent."""
+        with opened(wish, self._ledger, self._stop, self._progress) as freight:
+            manifest = freight.manifest
+            held = self._destination.releases(manifest.tool_id)
+        known = {row.version: row.manifest_hash for row in held}.get(manifest.tool_version)
+        state = Publication.NEW if known is None else Publication.KNOWN
+        if known not in (None, manifest.manifest_hash):
+            state = Publication.CONFLICT
+        return Intended(
+            manifest.tool_id,
+            manifest.tool_version,
+            manifest.manifest_hash,
+            manifest.total_bytes,
+            state,
+            tuple(base.version for base in bases_for(manifest.tool_version, held, self._bases)),
         )
-    finally:
-        source.close()
 
+    def publish(self, wish: Wish) -> Published:
+        """Bring what is lacking and make the release visible, with its guides."""
+        with opened(wish, self._ledger, self._stop, self._progress) as freight:
+            return self._publish(freight)
 
-def look_ahead(
-    client: HqClient, package: Path, tool_id: str | None, *, legacy: bool = False
-) -> Intended:
-    """What ``publish_package`` would meet; nothing is sent."""
-    source = open_source(package)
-    try:
-        manifest = source.resolve(tool_id, None, legacy=legacy).manifest
-    finally:
-        source.close()
-    try:
-        releases = client.tool(manifest.tool_id).releases
-    except NotFound:
-        releases = ()
-    known = {row.version: row.manifest_hash for row in releases}.get(manifest.tool_version)
-    state = Publication.NEW if known is None else Publication.KNOWN
-    if known not in (None, manifest.manifest_hash):
-        state = Publication.CONFLICT
-    return Intended(
-        manifest.tool_id,
-        manifest.tool_version,
-        manifest.manifest_hash,
-        manifest.total_bytes,
-        state,
-    )
-
-
-def publish_release(
-    client: HqClient,
-    source: Source,
-    manifest: Manifest,
-    manifest_bytes: bytes,
-    progress: Progress,
-    stop: Stop,
-) -> Published:
-    """Upload what HQ lacks and make the release visible.
-
-    Raises ReleaseConflict, PublishRefused, TokenRefused, SourceError, UpdateCancelled. Crash: HQ
-    shows nothing before the commit; the next call goes on where this one stopped.
-    """
-    session = client.open_session(manifest_bytes)
-    if session.manifest_hash != manifest.manifest_hash:
-        raise ReleaseConflict(
-            tool_id=manifest.tool_id,
-            version=manifest.tool_version,
-            known=session.manifest_hash,
-            offered=manifest.manifest_hash,
+    def _publish(self, freight: Freight) -> Published:
+        manifest, destination = freight.manifest, self._destination
+        shipment = destination.begin(manifest, freight.manifest_bytes)
+        freight = self._as_published(freight, shipment)
+        title = f"{manifest.tool_id} {manifest.tool_version}"
+        sent_bytes = self._put_all(shipment, shipment.wanted, freight.cargo, title)
+        held = destination.releases(manifest.tool_id)
+        bases = bases_for(manifest.tool_version, held, self._bases)
+        guides, guide_bytes = 0, 0
+        if _lacks_guides(shipment, bases):
+            with made_beside(freight, destination, bases, self._progress, self._stop) as beside:
+                guides = len(beside.guides)
+                guide_bytes = self._put_beside(shipment, beside, title)
+                shipment.commit()
+        else:
+            shipment.commit()
+        return Published(
+            manifest.tool_id,
+            manifest.tool_version,
+            manifest.manifest_hash,
+            len(shipment.wanted),
+            sent_bytes,
+            manifest.total_bytes,
+            guides,
+            guide_bytes,
         )
-    lacking = sum(blob.size - blob.received for blob in session.wanted)
-    on_bytes = progress(f"{manifest.tool_id} {manifest.tool_version}", lacking)
-    for blob in session.wanted:
-        _send(client, session.session_id, source, blob, on_bytes, stop)
-    client.commit(session.session_id)
-    return Published(
-        manifest.tool_id,
-        manifest.tool_version,
-        manifest.manifest_hash,
-        len(session.wanted),
-        lacking,
-        manifest.total_bytes,
-    )
+
+    def _as_published(self, freight: Freight, shipment: Shipment) -> Freight:
+        """The release with the manifest that is there; its created_at may be another.
+
+        Guides must tell of that one, byte for byte, for later ones patch it.
+        """
+        known = shipment.known
+        if known is None or known.manifest.sha256 == digest_of(freight.manifest_bytes):
+            return freight
+        source = self._destination.source()
+        data = source.read_object(known.manifest.sha256, MAX_MANIFEST_BYTES)
+        return Freight(parse_manifest(data), data, freight.cargo)
+
+    def _put_beside(self, shipment: Shipment, beside: Beside, title: str) -> int:
+        wanted = shipment.name_guides(beside.guides, beside.packs)
+        self._put_all(shipment, wanted, beside.cargo, title)
+        guides, packs = (sum(ref.size for ref in refs) for refs in (beside.guides, beside.packs))
+        return guides + packs
+
+    def _put_all(
+        self, shipment: Shipment, wanted: Sequence[BlobWanted], cargo: Cargo, title: str
+    ) -> int:
+        lacking_bytes = sum(blob.size - blob.received for blob in wanted)
+        on_bytes: Callable[[int], None] = self._progress("send", title, lacking_bytes)
+        for blob in wanted:
+            self._stop.check()
+            shipment.put(blob, cargo, on_bytes)
+        return lacking_bytes
 
 
-def _send(
-    client: HqClient,
-    session_id: str,
-    source: Source,
-    blob: BlobWanted,
-    on_bytes: Callable[[int], None],
-    stop: Stop,
-) -> None:
-    block = memoryview(bytearray(min(SPAN_BYTES, max(1, blob.size))))
-    offset = blob.received
-    with source.read_range(blob.sha256, offset, blob.size - offset) as reader:
-        while offset < blob.size:
-            stop.check()
-            filled = 0
-            while filled < len(block) and (count := reader.readinto(block[filled:])):
-                filled += count
-            client.put_blob(session_id, blob.sha256, block[:filled], offset, blob.size)
-            offset += filled
-            on_bytes(filled)
+def _lacks_guides(shipment: Shipment, bases: Sequence[Held]) -> bool:
+    """Say whether guides must be made: there is none from nothing, or from one of the bases."""
+    there = {ref.base for ref in shipment.known.guides} if shipment.known else set()
+    return not there.issuperset([None, *(base.manifest_hash for base in bases)])

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import stat
 import zlib
+from collections.abc import Callable
 from functools import cache
 from io import FileIO
 from pathlib import Path
@@ -19,10 +20,12 @@ from bitstation import host
 from bitstation.codec.zip_layout import DEFLATED, STORED, End, Member
 from bitstation.codec.zip_writing import encode_central, encode_end, encode_local
 from bitstation.core.digest import Digest
-from bitstation.errors import FileChanged
+from bitstation.errors import DigestMismatch, FileChanged
 from bitstation.publisher.text import is_text
 from bitstation.storage.hashing import OnBytes, Stop
 from bitstation.storage.parts import PartsWriter
+
+ReadInto = Callable[[memoryview], int]
 
 _LEVEL = 6
 _BLOCK_BYTES = 4 * 1024 * 1024
@@ -90,6 +93,37 @@ class ZipWriter:
         if found not in (None, digest):
             raise FileChanged(path=str(file))
         member = member._replace(crc=crc, packed_size=self._parts.tell() - data_offset)
+        self._parts.patch(offset, encode_local(member))
+        self._members.append(member)
+
+    def add_stored(
+        self, name: str, content: tuple[int, ReadInto], digest: Digest | None = None
+    ) -> None:
+        """Append a member as it is: its size in bytes, and what fills buffers with it in order.
+
+        Raises DigestMismatch when a ``digest`` is given and the content has another.
+        """
+        size_bytes, readinto = content
+        offset = self._parts.tell()
+        member = Member(name, STORED, 0, size_bytes, size_bytes, offset, _mode(False))
+        self._parts.write(encode_local(member))
+        crc, hasher, left = 0, hashlib.sha256() if digest else None, size_bytes
+        while left and (count := readinto(self._block[:left])):
+            data = self._block[:count]
+            crc = zlib.crc32(data, crc)
+            if hasher:
+                hasher.update(data)
+            self._parts.write(data)
+            left -= count
+            if self._on_bytes:
+                self._on_bytes(count)
+            if self._stop:
+                self._stop.check()
+        if hasher and hasher.hexdigest() != digest:
+            raise DigestMismatch(
+                path=name, source="the source", expected=digest, actual=hasher.hexdigest()
+            )
+        member = member._replace(crc=crc)
         self._parts.patch(offset, encode_local(member))
         self._members.append(member)
 

@@ -77,6 +77,10 @@ class Disk:
         """Reserve space, so that a full disk shows before the bytes are fetched."""
         host.preallocate(file.fileno(), size_bytes)
 
+    def truncate(self, file: BinaryIO, size_bytes: int) -> None:
+        """Make an open file exactly so long."""
+        file.truncate(size_bytes)
+
     def clone(self, source: BinaryIO, target: BinaryIO) -> bool:
         """Let a new file share all blocks of another (copy on write); False where it cannot."""
         return host.clone_file(source.fileno(), target.fileno())

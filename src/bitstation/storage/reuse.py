@@ -44,29 +44,42 @@ class Reuse:
         self._disk = disk
         self._ledger = ledger
         self._stop = stop or Stop()
-        self._may_clone = True
+        # Volumes whose files could not be cloned; adopted files may lie on another than ours.
+        self._uncloneable: set[int] = set()
 
-    def place(self, source: Path, target: Path, digest: Digest, *, executable: bool) -> str:
+    def place(
+        self,
+        source: Path,
+        target: Path,
+        digest: Digest,
+        *,
+        executable: bool,
+        may_link: bool = True,
+    ) -> str:
         """Put the content of a local file at ``target``; says how: cloned, linked or copied.
 
         ``source`` must have been proved; a clone or link is made only while its facts still say
-        so, a copy is hashed as it is written. Raises SourceVanished (nothing is left at
+        so, a copy is hashed as it is written. Without ``may_link`` nothing of ``source`` is
+        changed, not even how many names it has. Raises SourceVanished (nothing is left at
         ``target``), OSError, UpdateCancelled.
         """
         facts = _facts_of(source)
         if facts.size >= LINK_FROM_BYTES and self._ledger.proof(facts) == digest:
-            if self._may_clone and self._clone(source, target, facts, executable):
+            if self._clone(source, target, facts, executable):
                 return "cloned"
             same_mode = not host.HAS_MODES or facts.is_executable == executable
-            if same_mode and self._link(source, target, facts, digest):
+            if may_link and same_mode and self._link(source, target, facts, digest):
                 return "linked"
         self._copy(source, target, digest, executable)
         return "copied"
 
     def _clone(self, source: Path, target: Path, facts: host.StatFacts, executable: bool) -> bool:
+        if facts.volume in self._uncloneable:
+            return False
         with _opened(source) as reader, self._disk.open_new(target) as writer:
-            self._may_clone = self._disk.clone(reader, writer)
-            if self._may_clone:
+            if not self._disk.clone(reader, writer):
+                self._uncloneable.add(facts.volume)
+            else:
                 if executable:
                     self._disk.set_executable(writer)
                 if host.stat_facts(reader.fileno()).same_content_as(facts):

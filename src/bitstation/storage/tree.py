@@ -34,6 +34,16 @@ class ToolsRoot:
         """The ledger's database."""
         return self.control / "ledger.sqlite3"
 
+    @property
+    def adopted(self) -> Path:
+        """The record of adopted files."""
+        return self.control / "adopted.json"
+
+    @property
+    def maps(self) -> Path:
+        """Folder of the block maps of adopted files, each named by its file's digest."""
+        return self.control / "maps"
+
     def tool(self, tool_id: str) -> ToolTree:
         """Tree of a tool, installed or not. Raises UsageError for what is no tool id."""
         if fault := tool_id_fault(tool_id):

@@ -8,9 +8,10 @@ from pathlib import Path
 from bitstation.core.digest import Digest
 from bitstation.core.manifest import Manifest, parse_manifest
 from bitstation.core.scopes import MANIFEST_NAME
-from bitstation.errors import NotFound, SourceError
+from bitstation.errors import NotFound
 from bitstation.host import native_path
 from bitstation.storage.tree import read_manifest_bytes
+from bitstation.transport.local_file import LocalFile
 from bitstation.transport.source import Offer, RangeReader, Source
 
 
@@ -18,10 +19,14 @@ class FolderSource(Source):
     """Files of one release below a folder, found by the digests its manifest states."""
 
     concurrency = 2
+    is_local = True
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, manifest_bytes: bytes | None = None) -> None:
+        """``manifest_bytes``: manifest to go by, in place of the one in the folder."""
         self._folder = native_path(Path(folder).absolute())
         self.name = str(folder)
+        if manifest_bytes is not None:
+            self._manifest_bytes = manifest_bytes
 
     @cached_property
     def _manifest_bytes(self) -> bytes:
@@ -47,34 +52,14 @@ class FolderSource(Source):
         manifest = self._manifest
         return Offer(manifest.tool_id, manifest.tool_version, self._manifest_bytes)
 
+    def file_of(self, digest: Digest) -> Path | None:
+        """File that should have this content; None where there is none."""
+        # Not what would wait for a writer, as a pipe does.
+        files = (self._folder / path for path in self._paths.get(digest, []))
+        return next((file for file in files if file.is_file()), None)
+
     def _open(self, digest: Digest, offset: int, length: int | None) -> RangeReader:
-        for path in self._paths.get(digest, []):
-            file = self._folder / path
-            # Not what would wait for a writer, as a pipe does.
-            if file.is_file():
-                return _FileReader(file, offset, f"{self.name}: {path}")
-        raise NotFound(source=self.name, what=f"a file with SHA-256 {digest}")
-
-
-class _FileReader:
-    """A file from an offset on; what its volume fails to give is the source's fault, not ours."""
-
-    def __init__(self, path: Path, offset: int, name: str) -> None:
-        self._name = name
-        try:
-            self._file = path.open("rb", buffering=0)
-            self._file.seek(offset)
-        except OSError as error:
-            raise self._ours(error) from error
-
-    def readinto(self, buffer: memoryview) -> int:
-        try:
-            return self._file.readinto(buffer)
-        except OSError as error:
-            raise self._ours(error) from error
-
-    def close(self) -> None:
-        self._file.close()
-
-    def _ours(self, error: OSError) -> SourceError:
-        return SourceError(source=self._name, detail=error.strerror or str(error))
+        file = self.file_of(digest)
+        if file is None:
+            raise NotFound(source=self.name, what=f"a file with SHA-256 {digest}")
+        return LocalFile(file, offset, f"{self.name}: {file.relative_to(self._folder)}")

@@ -5,19 +5,27 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
+from bitstation.core.backoff import parse_http_date, parse_retry_after
+from bitstation.core.catalog import MAX_CATALOG_BYTES, parse_catalog
 from bitstation.core.digest import Digest
 from bitstation.core.manifest import MAX_MANIFEST_BYTES
-from bitstation.core.names import tool_id_fault, version_fault
+from bitstation.core.mirror import MAX_OFFER_BYTES, offer_path, tool_path
+from bitstation.core.names import version_fault
 from bitstation.core.wire import (
     DEFAULT_CHANNEL,
+    GuidesNamed,
+    GuidesWanted,
     Problem,
     PublishSession,
+    ReleaseOffer,
+    ReleaseRef,
     Requirement,
     RequireRequest,
     ToolSummary,
@@ -32,12 +40,17 @@ from bitstation.errors import (
     TokenRefused,
     UsageError,
 )
+from bitstation.transport.arrivals import SlowestRate
+from bitstation.transport.blob_answer import Etags, Span, check_span, range_refused
+from bitstation.transport.failures import SourceRefused
 from bitstation.transport.http import Answer, HttpClient
 from bitstation.transport.http_stream import Stream
-from bitstation.transport.source import Offer, RangeReader, Source
+from bitstation.transport.source import Offer, RangeReader, Source, offer_of
 
 _MAX_TOKEN_BYTES = 4096
 _TOKEN = re.compile(rb"[\x21-\x7e]+")
+# Refusals that a later time may lift: timeout, too early, too many requests.
+_LATER = (408, 425, 429)
 
 T = TypeVar("T")
 TokenProvider = Callable[[], str | None]
@@ -69,9 +82,16 @@ def token_from(file: str | None) -> TokenProvider:
 class HqClient:
     """Requests to one HQ. Raises SourceError and TrustError, with the code HQ stated."""
 
-    def __init__(self, url: str, token: TokenProvider = lambda: None) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: TokenProvider = lambda: None,
+        *,
+        slowest: SlowestRate = SlowestRate(),  # noqa: B008 - frozen
+    ) -> None:
         self._token = token
-        self.http = HttpClient(url, self._headers)
+        self._etags = Etags()
+        self.http = HttpClient(url, self._headers, slowest=slowest)
         self.name = f"HQ {self.http.name}"
 
     def close(self) -> None:
@@ -83,18 +103,52 @@ class HqClient:
         self.http.abort()
 
     def tools(self) -> list[ToolSummary]:
-        """All tools that HQ offers."""
-        return self._get("api/v1/tools", list[ToolSummary])
+        """All tools that HQ offers; of a static mirror the newest release of each."""
+        answer = self.http.request("GET", "api/v1/tools")
+        if answer.status in (200, 201) and answer.body.lstrip().startswith(b"["):
+            return self._decoded(answer, list[ToolSummary])
+        if answer.status not in (200, 403, 404):
+            raise self._problem("GET", answer)
+        # A static server has no listing there, or a page that it makes of the folder.
+        body = self._answered("GET", "catalog.json", max_bytes=MAX_CATALOG_BYTES).body
+        catalog = parse_catalog(body, what=f"the catalog of {self.name}")
+        return [
+            ToolSummary(
+                row.tool_id,
+                row.latest,
+                (ReleaseRef(row.tool_id, row.latest, Digest(row.manifest_hash), 0, 0, ""),),
+            )
+            for row in catalog.tools
+        ]
 
     def tool(self, tool_id: str) -> ToolSummary:
         """One tool with its releases and requirements."""
-        return self._get(_tool_path(tool_id), ToolSummary)
+        return self._get(tool_path(tool_id), ToolSummary)
+
+    def offer(
+        self, tool_id: str, version: str | None = None, channel: str = DEFAULT_CHANNEL
+    ) -> ReleaseOffer:
+        """A release and how to reach it; without a version the required one, else the latest.
+
+        Raises NotFound, SourceError.
+        """
+        path = offer_path(tool_id, version)
+        # Of no use to a static server, and a cache before it would keep one answer for each.
+        if channel != DEFAULT_CHANNEL:
+            path += f"?channel={quote(channel, safe='')}"
+        answer = self.http.request("GET", path, max_bytes=MAX_OFFER_BYTES)
+        if answer.status == 404 and not _is_problem(answer):
+            wanted = f"release {version} of tool {tool_id}" if version else f"tool {tool_id}"
+            raise NotFound(source=self.name, what=wanted)
+        if answer.status != 200:
+            raise self._problem("GET", answer)
+        return self._decoded(answer, ReleaseOffer)
 
     def manifest_bytes(self, tool_id: str, version: str) -> bytes:
         """Manifest of a release as published."""
         if fault := version_fault(version):
             raise UsageError(detail=fault)
-        path = f"{_tool_path(tool_id)}/{quote(version)}/manifest.json"
+        path = f"{tool_path(tool_id)}/{quote(version)}/manifest.json"
         return self._answered("GET", path, max_bytes=MAX_MANIFEST_BYTES).body
 
     def requirements(self, channel: str = DEFAULT_CHANNEL) -> list[Requirement]:
@@ -106,7 +160,7 @@ class HqClient:
     def require(self, tool_id: str, version: str, channel: str = DEFAULT_CHANNEL) -> Requirement:
         """Demand exactly this release of the workers of a channel."""
         body = msgspec.json.encode(RequireRequest(version=version, channel=channel))
-        answer = self._answered("PUT", f"{_tool_path(tool_id)}/requirement", body=body)
+        answer = self._answered("PUT", f"{tool_path(tool_id)}/requirement", body=body)
         return self._decoded(answer, Requirement)
 
     def open_session(self, manifest_bytes: bytes) -> PublishSession:
@@ -127,49 +181,44 @@ class HqClient:
             headers={"Content-Range": span, "Content-Type": "application/octet-stream"},
         )
 
+    def name_guides(self, session_id: str, named: GuidesNamed) -> GuidesWanted:
+        """Announce guides and packs of a session's release; the answer says which HQ lacks."""
+        body = msgspec.json.encode(named)
+        answer = self._answered("POST", f"{_session_path(session_id)}/guides", body=body)
+        return self._decoded(answer, GuidesWanted)
+
     def commit(self, session_id: str) -> PublishSession:
-        """Make the release visible."""
+        """Make the release visible, and the guides that were announced."""
         answer = self._answered("POST", f"{_session_path(session_id)}/commit")
         return self._decoded(answer, PublishSession)
 
     def open_blob(self, digest: Digest, offset: int, length: int | None) -> Stream:
-        """Open a span of a blob. Raises NotFound, SourceBroken when the answer is another span."""
-        whole = offset == 0 and length is None
-        end = "" if length is None else str(offset + length - 1)
-        headers = {} if whole else {"Range": f"bytes={offset}-{end}", "If-Range": f'"{digest}"'}
-        stream = self.http.open("GET", f"api/v1/blobs/sha256/{digest}", headers=headers)
+        """Open a span of a blob; of a whole one that was sent instead, its beginning.
+
+        Raises NotFound, RangeIgnored and RangeRefused (do not ask so again), SourceChanged (drop
+        what was not proved), SourceRefused, SourceBroken when the answer is another span.
+        """
+        span = Span(digest, offset, length)
+        stream = self.http.open("GET", f"api/v1/blobs/sha256/{digest}", headers=span.headers())
         try:
+            if stream.status == 416:
+                raise range_refused(span, self.name)
             if stream.status not in (200, 206):
-                raise self._problem("GET", Answer(stream.status, stream.headers, _head_of(stream)))
-            stream.check_plain() if length is not None else stream.check_whole()
-            self._check_span(stream, digest, offset, length)
+                answer = Answer(stream.status, stream.headers, _head_of(stream))
+                raise self._blob_problem(answer, digest)
+            check_span(stream, span, self.name)
+            self._etags.check(digest, stream.headers.get("etag", ""), self.name)
         except BaseException:
             stream.close()
             raise
         return stream
 
-    def _check_span(self, stream: Stream, digest: Digest, offset: int, length: int | None) -> None:
-        """Raises SourceBroken when what was sent is not the span asked for."""
-        # Range ignored: usable only from the start, and only up to what was asked for.
-        is_span = offset == 0
-        if stream.status == 206:
-            last = "[0-9]+" if length is None else str(offset + length - 1)
-            span = stream.headers.get("content-range", "")
-            was_asked = offset > 0 or length is not None
-            is_span = was_asked and bool(re.match(rf"bytes {offset}-{last}/", span))
-        declared = stream.headers.get("content-length", "")
-        if not is_span or (length is not None and declared not in ("", str(length))):
-            shown = stream.headers.get("content-range", f"{declared or 'unknown many'} bytes")
-            raise SourceBroken(
-                source=self.name,
-                detail=f"HTTP {stream.status} with {shown[:80]!r}, asked for {length} at {offset}",
-            )
-        # Only of a span: going on in another file would spoil what is here already.
-        etag = stream.headers.get("etag", "")
-        if stream.status == 206 and etag not in ("", f'"{digest}"'):
-            raise SourceBroken(
-                source=self.name, detail=f"sent a span of another file: {etag[:80]!r}"
-            )
+    def _blob_problem(self, answer: Answer, digest: Digest) -> BitStationError:
+        """A file server forbids what it does not hold or may not list; HQ says which it is."""
+        problem = self._problem("GET", answer)
+        if answer.status == 403 and not _problem_in(answer).code:
+            return SourceRefused(source=self.name, detail=f"HTTP 403 for blob {digest}")
+        return problem
 
     def _headers(self) -> Mapping[str, str]:
         token = self._token()
@@ -183,6 +232,10 @@ class HqClient:
         # Nothing else is a whole answer: 204 says nothing, 206 a part.
         if answer.status not in (200, 201):
             raise self._problem(method, answer)
+        # What a network that wants a sign-in first answers in everybody's name.
+        if answer.headers.get("content-type", "").lower().startswith("text/html"):
+            detail = "sent a web page; does this network want you to sign in first?"
+            raise SourceBroken(source=self.name, detail=detail)
         return answer
 
     def _decoded(self, answer: Answer, kind: type[T]) -> T:
@@ -192,10 +245,7 @@ class HqClient:
             raise SourceBroken(source=self.name, detail=str(error)) from error
 
     def _problem(self, method: str, answer: Answer) -> BitStationError:
-        try:
-            problem = msgspec.json.decode(answer.body, type=Problem)
-        except (msgspec.MsgspecError, UnicodeError):
-            problem = Problem("about:blank", "", answer.status, "")
+        problem = _problem_in(answer)
         said = problem.detail or problem.title
         detail = said or f"HTTP {answer.status}"
         if problem.code == StoreLocked.code:
@@ -207,7 +257,11 @@ class HqClient:
         if 400 <= answer.status < 500 and problem.code and method != "GET":
             return PublishRefused(source=self.name, detail=detail)
         detail = f"HTTP {answer.status}" + (f": {said}" if said else "")
-        return SourceError(source=self.name, detail=detail)
+        if 400 <= answer.status < 500 and answer.status not in _LATER:
+            return SourceRefused(source=self.name, detail=detail)
+        return SourceError(
+            source=self.name, detail=detail, retry_after_s=_retry_after_s(answer.headers)
+        )
 
 
 class HqSource(Source):
@@ -220,8 +274,10 @@ class HqSource(Source):
 
     def required(self, tool_id: str) -> Requirement | None:
         """What HQ requires of this channel's workers for a tool."""
-        found = self._client.tool(tool_id).required
-        return next((row for row in found if row.channel == self._channel), None)
+        offer = self._client.offer(tool_id, channel=self._channel)
+        if not offer.required:
+            return None
+        return Requirement(tool_id, self._channel, offer.version, offer.manifest_hash)
 
     def close(self) -> None:
         """Close idle connections."""
@@ -234,38 +290,42 @@ class HqSource(Source):
     def _resolve(self, tool_id: str | None, version: str | None) -> Offer:
         if tool_id is None:
             raise UsageError(detail=f"{self.name} holds many tools: name one")
-        summary = self._client.tool(tool_id)
-        row = next((row for row in summary.required if row.channel == self._channel), None)
-        wanted = version or (row.version if row else summary.latest)
-        required = row is not None and row.version == wanted
-        return Offer(
-            tool_id,
-            wanted,
-            self._client.manifest_bytes(tool_id, wanted),
-            manifest_hash=row.manifest_hash if row is not None and required else None,
-            required=required,
-        )
+        offer = self._client.offer(tool_id, version, self._channel)
+        return offer_of(offer, required=offer.required)
 
     def _open(self, digest: Digest, offset: int, length: int | None) -> RangeReader:
         return self._client.open_blob(digest, offset, length)
 
 
-def _tool_path(tool_id: str) -> str:
-    """Path of a tool. Raises UsageError for what is no tool id, and could be another path."""
-    if fault := tool_id_fault(tool_id):
-        raise UsageError(detail=fault)
-    return f"api/v1/tools/{tool_id}"
+def _is_problem(answer: Answer) -> bool:
+    """Say whether an answer is one of HQ's error documents, and not a web server's page."""
+    return answer.headers.get("content-type", "").startswith("application/problem+json")
 
 
 def _session_path(session_id: str) -> str:
     return f"api/v1/publish/sessions/{quote(session_id, safe='')}"
 
 
+def _problem_in(answer: Answer) -> Problem:
+    try:
+        return msgspec.json.decode(answer.body, type=Problem)
+    except (msgspec.MsgspecError, UnicodeError):
+        return Problem("about:blank", "", answer.status, "")
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    now = parse_http_date(headers.get("date", "")) or datetime.now(UTC)
+    return parse_retry_after(headers.get("retry-after", ""), now)
+
+
 def _head_of(stream: Stream) -> bytes:
     """First 64 KiB of an error's body: enough for a problem document, bounded for anything else."""
     block = memoryview(bytearray(65536))
+    have = 0
     try:
-        return bytes(block[: stream.readinto(block)])
+        while have < len(block) and (count := stream.readinto(block[have:])):
+            have += count
     except SourceError:
         # Its status says enough.
-        return b""
+        pass
+    return bytes(block[:have])

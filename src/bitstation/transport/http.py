@@ -9,7 +9,6 @@ from __future__ import annotations
 import http.client
 import selectors
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -18,9 +17,15 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from bitstation import __version__
 from bitstation.errors import RedirectRefused, SourceBroken, SourceUnreachable, UsageError
+from bitstation.transport.arrivals import SlowestRate
+from bitstation.transport.connection import Connection
+from bitstation.transport.dialing import Dialer, Limits
+from bitstation.transport.failures import ProxyError
 from bitstation.transport.http_stream import Stream, check_framing, foreign_error
 
+# For all addresses of a name together.
 CONNECT_TIMEOUT_S = 10.0
+# For each arrival; what arrives too slowly is SlowestRate's affair.
 READ_TIMEOUT_S = 30.0
 MAX_REDIRECTS = 5
 
@@ -53,15 +58,17 @@ class HttpClient:
         headers: Callable[[], Mapping[str, str]] = dict,
         *,
         any_https_host: bool = False,
+        slowest: SlowestRate = SlowestRate(),  # noqa: B008 - frozen
     ) -> None:
         self._base = parse_base(base_url)
         self._headers = headers
         self._any_https_host = any_https_host
-        self._idle: list[http.client.HTTPConnection] = []
-        self._sockets: dict[http.client.HTTPConnection, socket.socket] = {}
+        self._idle: list[Connection] = []
+        self._sockets: dict[Connection, socket.socket] = {}
         self._is_aborted = False
         self._lock = threading.Lock()
         self.name = f"{self._base.scheme}://{_authority(self._base)}"
+        self._dialer = Dialer(self.name, slowest)
 
     def request(
         self,
@@ -128,6 +135,7 @@ class HttpClient:
         Takes no lock, so that a signal handler may call it.
         """
         self._is_aborted = True
+        self._dialer.abort()
         for each in list(self._sockets.values()):
             with suppress(OSError):
                 # Not a TLS socket's own: that would let the reader go on in plain text.
@@ -179,7 +187,7 @@ class HttpClient:
 
     def _exchange(
         self,
-        connection: http.client.HTTPConnection,
+        connection: Connection,
         method: str,
         target: str,
         body: Body,
@@ -187,10 +195,14 @@ class HttpClient:
         parts: SplitResult,
     ) -> Stream:
         try:
-            connection.request(method, target, body=body, headers=dict(headers))
+            sent = {**headers, **connection.extra_headers}
+            connection.request(method, connection.target_prefix + target, body=body, headers=sent)
             response = connection.getresponse()
             try:
                 check_framing(response, self.name)
+                if response.status == http.client.PROXY_AUTHENTICATION_REQUIRED:
+                    proxy = connection.proxy_name or "in between"
+                    raise ProxyError(proxy=proxy, source=self.name, detail="HTTP 407")
             except BaseException:
                 response.close()
                 raise
@@ -200,7 +212,7 @@ class HttpClient:
         give_back = self._give_back if self._is_own(parts) else self._drop
         return Stream(response, connection, give_back, self._drop, self.name)
 
-    def _idle_connection(self) -> http.client.HTTPConnection | None:
+    def _idle_connection(self) -> Connection | None:
         """A connection that is still open and on which nothing has come that nobody asked for."""
         while True:
             with self._lock:
@@ -212,8 +224,8 @@ class HttpClient:
                 return connection
             self._drop(connection)
 
-    def _connect(self, parts: SplitResult) -> http.client.HTTPConnection:
-        connection = _connect(parts)
+    def _connect(self, parts: SplitResult) -> Connection:
+        connection = self._dialer.connect(parts, Limits(CONNECT_TIMEOUT_S, READ_TIMEOUT_S))
         self._sockets[connection] = connection.sock
         # Asked after it became known to abort(), which otherwise could miss it.
         if self._is_aborted:
@@ -221,11 +233,11 @@ class HttpClient:
             raise SourceUnreachable(source=self.name, detail="stopped")
         return connection
 
-    def _give_back(self, connection: http.client.HTTPConnection) -> None:
+    def _give_back(self, connection: Connection) -> None:
         with self._lock:
             self._idle.append(connection)
 
-    def _drop(self, connection: http.client.HTTPConnection) -> None:
+    def _drop(self, connection: Connection) -> None:
         self._sockets.pop(connection, None)
         connection.close()
 
@@ -268,17 +280,3 @@ def _is_readable(sock: socket.socket) -> bool:
     with selectors.DefaultSelector() as selector:
         selector.register(sock, selectors.EVENT_READ)
         return bool(selector.select(0))
-
-
-def _connect(parts: SplitResult) -> http.client.HTTPConnection:
-    host, port = parts.hostname or "", parts.port
-    if parts.scheme == "https":
-        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-            host, port, timeout=CONNECT_TIMEOUT_S, context=ssl.create_default_context()
-        )
-    else:
-        connection = http.client.HTTPConnection(host, port, timeout=CONNECT_TIMEOUT_S)
-    connection.connect()
-    connection.sock.settimeout(READ_TIMEOUT_S)
-    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from bitstation.errors import BitStationError, SourceBroken, SourceUnreachable, TlsError
+from bitstation.transport.arrivals import TooSlow
+from bitstation.transport.connection import Connection, Response
+from bitstation.transport.failures import SourceStalled
 
 
 class Stream:
@@ -16,11 +19,13 @@ class Stream:
     def __init__(
         self,
         response: http.client.HTTPResponse,
-        connection: http.client.HTTPConnection,
-        give_back: Callable[[http.client.HTTPConnection], None],
-        drop: Callable[[http.client.HTTPConnection], None],
+        connection: Connection,
+        give_back: Callable[[Connection], None],
+        drop: Callable[[Connection], None],
         source: str,
     ) -> None:
+        # What a Connection gives, though http.client's types do not know it.
+        assert isinstance(response, Response)
         self._response = response
         self._connection = connection
         self._give_back = give_back
@@ -33,12 +38,17 @@ class Stream:
         self.headers = {name.lower(): value for name, value in response.getheaders()}
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill some of ``buffer``; 0 at the end of the body.
+        """Put one arrival into ``buffer``; 0 at the end of the body.
 
-        Raises SourceBroken when the body ends before its stated end, SourceUnreachable.
+        Raises SourceBroken when the body ends before its stated end, SourceStalled when nothing
+        or too little arrives in time, SourceUnreachable.
         """
         try:
-            count = self._response.readinto(buffer)
+            count = self._response.receive(buffer)
+        except TimeoutError as error:
+            self._is_broken = True
+            detail = str(error) if isinstance(error, TooSlow) else "no answer in time"
+            raise SourceStalled(source=self._source, detail=detail) from error
         except (OSError, http.client.HTTPException) as error:
             self._is_broken = True
             raise foreign_error(error, self._source) from error
@@ -74,6 +84,8 @@ class Stream:
     def close(self) -> None:
         """Keep the connection for the next request when the body was read whole, else close it."""
         is_whole = self._response.isclosed() and not self._is_broken
+        # What nobody asked for could pass for the next answer.
+        is_whole = is_whole and not self._response.reader.has_more
         if is_whole and not self._response.will_close:
             self._give_back(self._connection)
         else:
@@ -84,6 +96,10 @@ class Stream:
 
 def foreign_error(error: Exception, source: str) -> BitStationError:
     """Our error for what http.client, ssl or the socket raised."""
+    if isinstance(error, TooSlow):
+        return SourceStalled(source=source, detail=str(error))
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return SourceUnreachable(source=source, detail="connection closed")
     if isinstance(error, ssl.SSLError):
         return TlsError(source=source, detail=str(error))
     if isinstance(error, ConnectionError):
@@ -103,6 +119,9 @@ def check_framing(response: http.client.HTTPResponse, source: str) -> None:
     http.client takes the first of several lengths, and reads to the end of the connection when it
     does not understand one. Source: RFC 9112, section 6.3.
     """
+    if response.status < 200:
+        # The answer proper comes behind it, and would be taken for that of the next request.
+        raise SourceBroken(source=source, detail=f"sent HTTP {response.status} unasked")
     if response.headers.get("transfer-encoding") and not response.chunked:
         raise SourceBroken(source=source, detail="sent a transfer encoding that is not chunked")
     stated = {length.strip() for length in response.headers.get_all("content-length", [])}

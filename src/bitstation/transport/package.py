@@ -11,13 +11,16 @@ from pathlib import Path
 from bitstation import host
 from bitstation.codec.zip_layout import Member
 from bitstation.codec.zip_reading import ZipFault
-from bitstation.core.assets import CATALOG_NAME, CHECKSUMS_NAME
+from bitstation.core.assets import CATALOG_NAME, CHECKSUMS_NAME, guide_name
 from bitstation.core.catalog import MAX_CATALOG_BYTES, parse_catalog
-from bitstation.core.digest import Digest
-from bitstation.core.manifest import MAX_MANIFEST_BYTES, parse_manifest
+from bitstation.core.digest import Digest, digest_of
+from bitstation.core.guide import MAX_GUIDE_BYTES, parse_guide
+from bitstation.core.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from bitstation.core.scopes import MANIFEST_NAME
+from bitstation.core.wire import GuideRef
 from bitstation.errors import ManifestError, NotFound, PackageInvalid, SourceError
 from bitstation.storage.parts import PartsReader, find_parts, part_number, part_path, whole_path
+from bitstation.transport.local_file import BytesReader
 from bitstation.transport.package_checks import member_faults, read_members
 from bitstation.transport.package_content import open_content
 from bitstation.transport.source import Offer, RangeReader, Source
@@ -30,6 +33,7 @@ class PackageSource(Source):
     """Release inside a ZIP. Stored members are read in place, deflated ones unpacked as read."""
 
     concurrency = 2
+    is_local = True
 
     def __init__(self, path: Path) -> None:
         """Open and check the package at ``path``: a ZIP, or any one of its parts.
@@ -40,7 +44,7 @@ class PackageSource(Source):
         """
         self.name = str(path)
         try:
-            self._parts = _sized_parts(host.native_path(Path(path).absolute()), self.name)
+            self._parts = sized_parts(host.native_path(Path(path).absolute()), self.name)
             reader = PartsReader(self._parts)
             try:
                 members = read_members(reader)
@@ -59,12 +63,17 @@ class PackageSource(Source):
         by_path = {member.name: member for member in members}
         self._by_digest = {row.sha256: by_path[row.path] for row in manifest.entries}
         self._release = (manifest.tool_id, manifest.tool_version)
+        self._guide = _guide_beside(self._parts[0][0], manifest)
 
     def _resolve(self, tool_id: str | None, version: str | None) -> Offer:
-        return Offer(*self._release, self._manifest_bytes)
+        guide = self._guide
+        refs = (GuideRef(digest_of(guide), len(guide)),) if guide else ()
+        return Offer(*self._release, self._manifest_bytes, guides=refs)
 
     def _open(self, digest: Digest, offset: int, length: int | None) -> RangeReader:
         member = self._by_digest.get(digest)
+        if member is None and self._guide and digest == digest_of(self._guide):
+            return BytesReader(self._guide, offset)
         if member is None:
             raise NotFound(source=self.name, what=f"a file with SHA-256 {digest}")
         return open_content(PartsReader(self._parts), member, offset, self.name)
@@ -84,7 +93,7 @@ class PackageSource(Source):
         return bytes(data[:done])
 
 
-def _sized_parts(path: Path, name: str) -> list[tuple[Path, int]]:
+def sized_parts(path: Path, name: str) -> list[tuple[Path, int]]:
     """Files of a package with their sizes.
 
     Raises NotFound, PackageInvalid when a part is missing or has another length than it should.
@@ -97,7 +106,7 @@ def _sized_parts(path: Path, name: str) -> list[tuple[Path, int]]:
         return parts
     sizes = {part_number(part.name, whole): size for part, size in parts}
     stated = {**_listed_parts(whole), **_catalogued_parts(whole)}
-    last = max(*sizes, *stated)
+    last = max([*sizes, *stated])
     faults = []
     for number in range(1, last + 1):
         part, size = part_path(whole, number).name, sizes.get(number)
@@ -134,6 +143,19 @@ def _catalogued_parts(whole: Path) -> dict[int, int | None]:
         return {}
     rows = [(part_number(part.name, whole), part) for tool in catalog.tools for part in tool.parts]
     return {number: part.size for number, part in rows if number}
+
+
+def _guide_beside(part: Path, manifest: Manifest) -> bytes:
+    """Guide to exactly this release from nothing; empty where there is none."""
+    name = guide_name(manifest.tool_id, manifest.tool_version)
+    try:
+        with part.with_name(name).open("rb") as file:
+            data = file.read(MAX_GUIDE_BYTES + 1)
+        guide = parse_guide(data, what=name)
+    except (OSError, ManifestError):
+        return b""
+    leads_here = guide.base is None and guide.target == manifest.manifest_hash
+    return data if leads_here else b""
 
 
 def _invalid(name: str, faults: list[str]) -> PackageInvalid:

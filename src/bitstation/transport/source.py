@@ -15,7 +15,7 @@ import msgspec
 
 from bitstation.core.digest import Digest, digest_of
 from bitstation.core.manifest import Manifest, parse_manifest
-from bitstation.core.wire import BlobRef, GuideRef
+from bitstation.core.wire import BaseRef, BlobRef, GuideRef, ReleaseOffer
 from bitstation.errors import DigestMismatch, ManifestError, SourceBroken, UnexpectedRelease
 from bitstation.transport.guidance import (
     NO_GUIDANCE,
@@ -49,6 +49,26 @@ class Offer(msgspec.Struct, frozen=True):
     """HQ requires exactly this release."""
     manifest: BlobRef | None = None
     guides: tuple[GuideRef, ...] = ()
+    needs: tuple[BaseRef, ...] = ()
+    """Releases one of which must be here, because the source lacks what they have."""
+
+
+def offer_of(
+    stated: ReleaseOffer, *, required: bool = False, needs: tuple[BaseRef, ...] = ()
+) -> Offer:
+    """Offer of a source that keeps manifests and guides as blobs.
+
+    ``required``: only an HQ may say so, for it allows a downgrade.
+    """
+    return Offer(
+        stated.tool_id,
+        stated.version,
+        manifest_hash=stated.manifest_hash,
+        required=required,
+        manifest=stated.manifest,
+        guides=stated.guides,
+        needs=needs,
+    )
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -60,6 +80,7 @@ class Resolved(msgspec.Struct, frozen=True):
     required: bool = False
     legacy: bool = False
     guidance: Guidance = NO_GUIDANCE
+    needs: tuple[BaseRef, ...] = ()
 
 
 class Source(abc.ABC):
@@ -116,7 +137,14 @@ class Source(abc.ABC):
             lowered = True
         self._check(offer, manifest, tool_id, version)
         data = manifest.encode() if lowered else data
-        return Resolved(manifest, data, offer.required, lowered, guidance)
+        return Resolved(manifest, data, offer.required, lowered, guidance, offer.needs)
+
+    def offer(self, tool_id: str | None, version: str | None) -> Offer:
+        """A release as the source describes it, before anything of it is proved or read.
+
+        Raises SourceError, ManifestError.
+        """
+        return self._resolve(tool_id, version)
 
     def _check(
         self, offer: Offer, manifest: Manifest, tool_id: str | None, version: str | None

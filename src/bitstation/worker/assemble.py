@@ -28,6 +28,8 @@ from bitstation.worker.fetch_whole import FileFetcher
 from bitstation.worker.finishing import Finisher
 from bitstation.worker.intake import Intake
 from bitstation.worker.inventory import Names
+from bitstation.worker.lending import Lending
+from bitstation.worker.rework import lacking_after
 from bitstation.worker.run import Run
 from bitstation.worker.wants import Want, wants_of
 
@@ -55,6 +57,7 @@ class Assembly:
         self._staging = staging
         self._held = held
         self._reuse = Reuse(run.disk, run.ledger, run.stop)
+        self._lending = Lending(run)
         self._done_bytes = 0
         self._written: dict[str, host.StatFacts] = {}
         self._twins: Names = {}
@@ -77,7 +80,7 @@ class Assembly:
             for index, entry in enumerate(self._plan.entries)
             if index not in kept.whole
         ]
-        made = [(index, entry) for index, entry in todo if entry.how is not How.COPY]
+        made = [(index, entry) for index, entry in todo if entry.how in (How.FETCH, How.BUILD)]
         total = sum(entry.fetch_bytes for _index, entry in made)
         self._begin("fetch", total, len(made))
         self._make(source, made, kept)
@@ -89,6 +92,19 @@ class Assembly:
         for _index, entry in lost:
             self._built.setdefault(entry.sha256, Event())
         self._make(source, [(index, _fetched_whole(entry)) for index, entry in lost], kept)
+
+    def rework(self, source: Source, kept: Kept) -> None:
+        """Remake files of the release that was given up, once they lie in staging.
+
+        Raises SourceError, DigestMismatch, OSError, UpdateCancelled. Crash: see ``worker.rework``.
+        """
+        todo = [
+            (index, entry)
+            for index, entry in enumerate(self._plan.entries)
+            if entry.how is How.REWORK and index not in kept.whole
+        ]
+        self._begin("fetch", sum(entry.fetch_bytes for _index, entry in todo), len(todo))
+        self._make(source, todo, kept)
 
     def settle(self) -> list[str]:
         """Make staging durable, then record the proofs of what was written; its paths.
@@ -145,34 +161,39 @@ class Assembly:
     def _make(self, source: Source, entries: list[tuple[int, PlanEntry]], kept: Kept) -> None:
         """Fetch and build entries (with their numbers in the plan)."""
         run = self._run
-        crew = Crew(run.stop, source.concurrency)
+        crew = Crew(run.stop, 1 if self._is_sequential() else source.concurrency)
         intake = Intake(run, source, crew)
         files = FileFetcher(run, intake, self._written)
         blocks = BlockFetcher(run, intake, crew, self._names_of, self._plan.inline)
         finisher = Finisher(run, self._names_for(crew), blocks.refetch, crew.check)
         buildings: list[Building] = []
-        wants: list[Want] = []
         works: list[Task] = []
-        for index, entry in entries:
-            number = index if self._journaled else None
-            target = self._staging / entry.path
-            if entry.how is How.FETCH:
-                # In the plan's order: what lies before it is asked for before it.
-                blocks.request(wants)
-                wants = []
-                crew.add(partial(self._fetch_whole, files, number, entry, target))
-                continue
-            done, parts = kept.blocks.get(index, set()), kept.parts.get(index, {})
-            building = Building(run, number, entry, target, done, parts)
-            buildings.append(building)
-            wants += wants_of(building)
-            works.append(partial(self._build, files, finisher, number, building))
-        blocks.request(wants)
+        wants: list[Want] = []
         try:
+            for index, entry in entries:
+                number = index if self._journaled else None
+                target = self._staging / entry.path
+                if entry.how is How.FETCH:
+                    # In the plan's order: what lies before it is asked for before it.
+                    blocks.request(wants)
+                    wants = []
+                    crew.add(partial(self._fetch_whole, files, number, entry, target))
+                    continue
+                done, parts = kept.blocks.get(index, set()), kept.parts.get(index, {})
+                building = Building(run, number, entry, target, done, parts)
+                buildings.append(building)
+                is_rework = entry.how is How.REWORK
+                wants += lacking_after(run, building) if is_rework else wants_of(building)
+                works.append(partial(self._build, files, finisher, number, building))
+            blocks.request(wants)
             crew.run(works)
         finally:
             for building in buildings:
                 building.drop()
+
+    def _is_sequential(self) -> bool:
+        wish = self._run.options.sequential
+        return host.is_rotating(self._run.root.path) if wish is None else wish
 
     def _fetch_whole(
         self, files: FileFetcher, number: int | None, entry: PlanEntry, target: Path
@@ -219,7 +240,13 @@ class Assembly:
         for source in self._local_sources(entry):
             run.stop.check()
             try:
-                how = self._reuse.place(source, target, entry.sha256, executable=entry.executable)
+                how = self._reuse.place(
+                    source,
+                    target,
+                    entry.sha256,
+                    executable=entry.executable,
+                    may_link=self._lending.may_link(source),
+                )
             except SourceVanished:
                 continue
             if how != "linked":

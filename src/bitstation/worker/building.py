@@ -58,6 +58,14 @@ class Building:
         for number in done:
             self._done[number] = 1
 
+    def begin_with_file(self) -> None:
+        """Go on in the file that is there, whatever it holds."""
+        self._exists = True
+
+    def cut_to_size(self) -> None:
+        """Cut off what follows the end of the file's content."""
+        self._run.disk.truncate(self._opened(), self.entry.size_bytes)
+
     def has(self, number: int) -> bool:
         """Say whether a block is there and proved."""
         return self._done[number] == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from threading import Condition, Event, Lock
@@ -72,6 +73,14 @@ class Crew:
         self._stop.check()
         if self._over.is_set():
             raise UpdateCancelled()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but no longer than until the run is over; then raise UpdateCancelled."""
+        end_s = time.monotonic() + seconds
+        while (left_s := end_s - time.monotonic()) > 0:
+            self.check()
+            self._over.wait(min(left_s, _NAP_S))
+        self.check()
 
     def _fetching(self) -> None:
         try:

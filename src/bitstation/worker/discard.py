@@ -11,6 +11,7 @@ from bitstation.core.digest import Digest
 from bitstation.storage.reuse import LINK_FROM_BYTES, remove_name
 from bitstation.storage.tree import files_below
 from bitstation.worker.inventory import Names, names_of
+from bitstation.worker.lending import linked_names
 from bitstation.worker.run import Run
 
 
@@ -47,7 +48,10 @@ def _remove_names(run: Run, folder: Path, paths: Iterable[str]) -> None:
     """Remove those files that share their content with names elsewhere."""
     sharing = _sharing(folder, paths)
     digests = {path: run.ledger.proof(facts) for path, facts in sharing.items() if facts.links > 1}
-    names: Names = names_of(run, {digest for digest in digests.values() if digest})
+    wanted = {digest for digest in digests.values() if digest}
+    names: Names = names_of(run, wanted)
+    for digest, lent in linked_names(run, wanted).items():
+        names.setdefault(digest, []).extend(lent)
     for path in sharing:
         others = _outside(folder, names, digests.get(path))
         remove_name(path, run.disk, run.ledger, others)

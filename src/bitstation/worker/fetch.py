@@ -19,6 +19,8 @@ from bitstation.core.events import IntegrityFailed
 from bitstation.core.recipe import INLINE, Fetch, Patch
 from bitstation.errors import SourceError
 from bitstation.storage.reuse import SourceVanished
+from bitstation.transport.failures import RangeIgnored
+from bitstation.transport.filling import Filling
 from bitstation.transport.source import SpanReader
 from bitstation.worker import intake as intake_
 from bitstation.worker.building import Building
@@ -73,12 +75,18 @@ class BlockFetcher:
             if left[0].building.is_abandoned:
                 left.popleft().building.arrived()
                 continue
-            before = (len(left), left[0].received)
+            before = sum(want.end - want.start for want in left)
             try:
                 self._read(left)
+            except RangeIgnored:
+                # Whole blobs only: then the files come whole.
+                for want in left:
+                    want.building.abandon()
+                    want.building.arrived()
+                return
             except SourceError as error:
-                progressed = left and (len(left), left[0].received) != before
-                failures = 1 if progressed else failures + 1
+                received = before - sum(want.end - want.start for want in left)
+                failures = self._intake.failures_after(error, received, failures)
                 try:
                     self._intake.pause(error, failures)
                 except SourceError:
@@ -110,9 +118,10 @@ class BlockFetcher:
         """Write a block as it comes, so that no run has to receive a part of it again."""
         building, offset = want.building, want.building.offsets[want.first]
         piece = memoryview(bytearray(min(intake_.PIECE_BYTES, want.size_bytes)))
+        pieces = Filling(reader)
         while want.received < want.size_bytes:
             self._intake.check()
-            count = reader.readinto(piece[: want.size_bytes - want.received])
+            count = pieces.readinto(piece[: want.size_bytes - want.received])
             building.write(offset + want.received, piece[:count])
             want.hasher.update(piece[:count])
             want.received += count

@@ -10,10 +10,12 @@ from typing import BinaryIO
 from bitstation import host
 from bitstation.core.events import EntryPlaced, IntegrityFailed
 from bitstation.core.plan import PlanEntry
-from bitstation.errors import DigestMismatch, SourceError
+from bitstation.errors import DigestMismatch, SourceBroken, SourceError
 from bitstation.storage.journal import EntryDone
+from bitstation.transport.failures import RangeIgnored, SourceChanged
+from bitstation.transport.filling import Filling
 from bitstation.transport.source import RangeReader
-from bitstation.worker.intake import Intake
+from bitstation.worker.intake import ATTEMPTS, Intake
 from bitstation.worker.run import Run
 
 BLOCK_BYTES = 2 * 1024 * 1024
@@ -70,14 +72,21 @@ class FileFetcher:
         with self._run.disk.open_new(target) as file:
             self._run.disk.preallocate(file, entry.size_bytes)
             pipe = _HashingWriter(self._run, file, entry.size_bytes)
-            failures, source = 0, self._intake.source.name
+            failures, restarts, source = 0, 0, self._intake.source.name
             while pipe.written < entry.size_bytes:
                 before = pipe.written
                 try:
                     source = self._read_on(entry, pipe)
                 except SourceError as error:
                     pipe.settle()
-                    failures = 1 if pipe.written > before else failures + 1
+                    if isinstance(error, RangeIgnored | SourceChanged) and restarts < ATTEMPTS:
+                        # It cannot be gone on with, but it can be begun anew.
+                        error = SourceBroken(source=error.fields["source"], detail=str(error))
+                        restarts += 1
+                        pipe.restart()
+                        before = 0
+                    received = pipe.written - before
+                    failures = self._intake.failures_after(error, received, failures)
                     self._intake.pause(error, failures)
             digest = pipe.digest()
             if entry.executable:
@@ -88,9 +97,10 @@ class FileFetcher:
         """Read what is left; the name of the source that gave it."""
         left = entry.size_bytes - pipe.written
         with self._intake.source.read_range(entry.sha256, pipe.written, left) as reader:
+            blocks = Filling(reader)
             while pipe.written < entry.size_bytes:
                 self._intake.check()
-                self._intake.count(reader.source, pipe.take(reader))
+                self._intake.count(reader.source, pipe.take(blocks))
             return reader.source
 
 
@@ -125,6 +135,12 @@ class _HashingWriter:
             host.start_writeback(self._file.fileno(), self._flushed, self.written - self._flushed)
             self._flushed = self.written
         return count
+
+    def restart(self) -> None:
+        """Begin with the first byte again."""
+        self._file.seek(0)
+        self._hasher = hashlib.sha256()
+        self.written = self._flushed = 0
 
     def settle(self) -> None:
         """Wait until all that was written is hashed."""

@@ -15,11 +15,27 @@ from bitstation.worker.run import Run
 _MARGIN_BYTES = 4 * 1024 * 1024
 
 
+class InPlacePossible(DiskFull):
+    """There is no room for two copies of a file, but there is for one that is remade."""
+
+    code = "disk-full-for-two"
+    hint = (
+        "free some space; or let large files be remade where they are with --in-place: the "
+        "installed release is given up for it, and there is no way back to it"
+    )
+
+
 def check_space(run: Run, needed_bytes: int) -> None:
     """Refuse what the volume has no room for. Raises DiskFull."""
-    needed, free = needed_bytes + _MARGIN_BYTES, free_bytes(run.tree.path)
-    if needed > free:
+    room = room_bytes(run)
+    if needed_bytes > room:
+        needed, free = needed_bytes + _MARGIN_BYTES, room + _MARGIN_BYTES
         raise DiskFull(path=str(run.tree.path), needed_bytes=needed, free_bytes=free)
+
+
+def room_bytes(run: Run) -> int:
+    """Bytes that files may take on the tool's volume."""
+    return free_bytes(run.tree.path) - _MARGIN_BYTES
 
 
 def can_share(run: Run) -> bool:

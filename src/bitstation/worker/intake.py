@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import time
+import random
 from threading import Lock
 
+from bitstation.core.backoff import Backoff
 from bitstation.core.events import BodyReceived, SourceFailed, TransferProgress
 from bitstation.errors import SourceError
+from bitstation.transport.failures import SourceStalled
+from bitstation.transport.filling import Filling
 from bitstation.transport.source import Source, SpanReader
 from bitstation.worker.building import Building
 from bitstation.worker.crew import Crew
@@ -15,8 +18,7 @@ from bitstation.worker.run import Run
 ATTEMPTS = 4
 FIRST_PAUSE_S = 0.25
 PIECE_BYTES = 256 * 1024
-"""Most that is received at once: so much is lost when a connection breaks or the power goes."""
-_NAP_S = 0.05
+"""Most that is received at once: so much is lost when the power goes."""
 
 
 class Intake:
@@ -35,6 +37,8 @@ class Intake:
 
     def count(self, name: str, count: int, building: Building | None = None) -> None:
         """Say that body bytes came from the source of that name, for a file or for none."""
+        if self._run.options.pacer is not None:
+            self._run.options.pacer.take(count, self._crew)
         self._run.emit(BodyReceived, source=name, body_bytes=count)
         with self._lock:
             self._done_bytes += count
@@ -46,10 +50,10 @@ class Intake:
     def receive(self, reader: SpanReader, length: int, building: Building) -> bytearray:
         """The next ``length`` bytes in memory. Raises SourceError."""
         payload = bytearray(length)
-        view, done = memoryview(payload), 0
+        view, done, pieces = memoryview(payload), 0, Filling(reader)
         while done < length:
             self.check()
-            count = reader.readinto(view[done : done + PIECE_BYTES])
+            count = pieces.readinto(view[done : done + PIECE_BYTES])
             done += count
             self.count(reader.source, count, building)
         return payload
@@ -63,12 +67,19 @@ class Intake:
             length -= count
             self.count(reader.source, count)
 
+    def failures_after(self, error: SourceError, received: int, failures: int) -> int:
+        """Failures in a row, after one more that came behind ``received`` bytes.
+
+        A trickle is no progress, or a source could hold us for ever.
+        """
+        least = PIECE_BYTES if isinstance(error, SourceStalled) else 1
+        return 1 if received >= least else failures + 1
+
     def pause(self, error: SourceError, failures: int) -> None:
         """Wait before the next try. Raises the error when there is none, UpdateCancelled."""
-        if not error.retryable or failures >= ATTEMPTS:
+        backoff = Backoff(FIRST_PAUSE_S, attempts=ATTEMPTS)
+        pause_s = backoff.pause_s(failures, random.random, error.retry_after_s)
+        if not error.retryable or pause_s is None:
             raise error
         self._run.emit(SourceFailed, source=self.source.name, code=error.code, attempt=failures)
-        end_s = time.monotonic() + FIRST_PAUSE_S * 4 ** (failures - 1)
-        while (left_s := end_s - time.monotonic()) > 0:
-            self.check()
-            self._run.stop.wait(min(left_s, _NAP_S))
+        self._crew.wait(pause_s)

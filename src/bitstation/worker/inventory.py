@@ -1,8 +1,9 @@
-"""What this machine holds: files of installed releases, found by the digests manifests state."""
+"""What this machine holds: files of installed releases, and those that were adopted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from itertools import chain
 from pathlib import Path
 from threading import Lock
 
@@ -13,13 +14,14 @@ from bitstation.core.manifest import Entry
 from bitstation.core.planning import Place
 from bitstation.storage.proving import Proof, prove_files
 from bitstation.storage.tree import PlainPaths, ToolTree
+from bitstation.worker.lending import lent_files, lent_maps
 from bitstation.worker.run import Run
 
 Names = dict[Digest, list[Path]]
 
 
 def survey(run: Run, wanted: Iterable[Entry]) -> Names:
-    """Proved local files for the wanted contents: of this tool first, then of the others.
+    """Proved local files for the wanted contents: of this tool, of the others, then adopted ones.
 
     Files that the ledger does not prove are hashed once, which costs less than fetching them. A
     damaged file is simply not held, so it is fetched.
@@ -33,12 +35,15 @@ def survey_blocks(
 ) -> tuple[dict[bytes, Place], Names]:
     """Where wanted blocks lie in files of this machine, and the proved names of those files.
 
+    Files of releases come before adopted models, which have maps of our own making.
+
     ``wanted`` are digests of 32 bytes. Files that hold any are proved like all others. Cost: about
     0.3 microseconds for each block of the atlases.
     """
     found: dict[bytes, Place] = {}
     sizes: dict[Digest, int] = {}
-    for blockmap in (each for atlas in atlases for each in atlas.maps.values()):
+    released = (each for atlas in atlases for each in atlas.maps.values())
+    for blockmap in chain(released, lent_maps(run)):
         if len(found) == len(wanted):
             break
         for block in blockmap.blocks():
@@ -50,8 +55,10 @@ def survey_blocks(
 
 
 def prove_claimed(run: Run, digests: Set[Digest]) -> Names:
-    """Proved names of contents that some manifest of this root claims."""
+    """Proved names of contents that some manifest of this root claims, or that were adopted."""
     found = names_of(run, digests)
+    for digest, paths in lent_files(run, digests).items():
+        found.setdefault(digest, []).extend(paths)
     return _proved(run, found, {})
 
 
@@ -64,11 +71,15 @@ def _held(run: Run, sizes: Mapping[Digest, int]) -> Names:
             break
         for digest, paths in _proved(run, _claimed(tree, missing), sizes).items():
             held.setdefault(digest, []).extend(paths)
+    held.update(_proved(run, lent_files(run, sizes.keys() - held.keys()), sizes))
     return held
 
 
 def names_of(run: Run, digests: Iterable[Digest]) -> Names:
-    """Every name in this root under which a manifest claims one of these contents."""
+    """Every name in this root under which a manifest claims one of these contents.
+
+    Adopted files are none: they are their owner's, and never mended.
+    """
     wanted = set(digests)
     names: Names = {}
     for tree in _trees(run) if wanted else ():

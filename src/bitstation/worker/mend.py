@@ -12,7 +12,7 @@ from bitstation import host
 from bitstation.core.events import PhaseChanged, PlanReady
 from bitstation.core.manifest import Entry, Manifest
 from bitstation.core.plan import Plan
-from bitstation.core.planning import Ground, plan_update
+from bitstation.core.planning import Ground, Knowledge, blocks_to_find, plan_update
 from bitstation.storage.reuse import LINK_FROM_BYTES, Reuse, move_file
 from bitstation.storage.tree import CONTROL_NAME, files_below
 from bitstation.transport.source import Source
@@ -20,8 +20,11 @@ from bitstation.worker.aside import set_aside
 from bitstation.worker.assemble import Assembly, Kept
 from bitstation.worker.discard import discard_tree
 from bitstation.worker.fit import can_share, check_paths, check_space
-from bitstation.worker.inventory import names_of, survey
+from bitstation.worker.inventory import names_of, survey, survey_blocks
+from bitstation.worker.lending import Lending
+from bitstation.worker.papers import atlas_of, local_atlases
 from bitstation.worker.run import Run
+from bitstation.worker.salvage import salvage
 
 
 def mend(run: Run, folder: Path, manifest: Manifest, damaged: list[Entry], source: Source) -> Plan:
@@ -63,9 +66,20 @@ class Mending:
             self._manifest.ignore_globs,
             {},
         )
-        shared_from_bytes = LINK_FROM_BYTES if can_share(run) else None
-        ground = Ground(frozenset(self._held), shared_from_bytes=shared_from_bytes)
-        plan = plan_update(None, partial, ground)
+        atlas = atlas_of(run.tree, self._manifest.manifest_hash)
+        places, names = salvage(run, self._folder, self._damaged, atlas)
+        wanted = blocks_to_find(partial, self._held, atlas) - places.keys()
+        if wanted:
+            elsewhere, holders = survey_blocks(run, wanted, local_atlases(run))
+            places, names = elsewhere | places, holders | names
+        self._held = self._held | names
+        ground = Ground(
+            frozenset(self._held),
+            places,
+            LINK_FROM_BYTES if can_share(run) else None,
+            copied=Lending(run).copied(self._held),
+        )
+        plan = plan_update(None, partial, ground, Knowledge(atlas))
         whole = len(self._manifest.entries) - len(self._damaged)
         run.emit(
             PlanReady,

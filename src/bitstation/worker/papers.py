@@ -59,6 +59,14 @@ def read_atlas(tree: ToolTree, manifest_hash: str) -> bytes:
     return b""
 
 
+def atlas_of(tree: ToolTree, manifest_hash: str) -> Atlas:
+    """Atlas of a release; an empty one where there is none that can be read."""
+    with contextlib.suppress(ManifestError):
+        if data := read_atlas(tree, manifest_hash):
+            return parse_atlas(data)
+    return Atlas()
+
+
 def local_atlases(run: Run) -> Iterator[Atlas]:
     """Atlases of all tools of this machine, those of this tool first."""
     others = (tree for tree in run.root.tools() if tree.tool_id != run.tree.tool_id)
@@ -67,10 +75,7 @@ def local_atlases(run: Run) -> Iterator[Atlas]:
             names = sorted(path.name for path in tree.atlases.iterdir())
         except OSError:
             continue
-        for name in names:
-            with contextlib.suppress(ManifestError):
-                if data := read_atlas(tree, name):
-                    yield parse_atlas(data)
+        yield from (atlas_of(tree, name) for name in names)
 
 
 def keep_atlas(run: Run, manifest_hash: Digest, data: bytes) -> None:

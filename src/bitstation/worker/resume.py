@@ -39,7 +39,8 @@ def find_kept(run: Run, plan: Plan, staging: Path) -> Kept:
         for index in begun
     }
     parts = {index: _parts(entries[index], index, facts, blocks[index]) for index in begun}
-    keep_only(run, staging, {plan.entries[index].path for index in (*whole, *begun)})
+    reworked = {index for index, entry in entries.items() if entry.how is How.REWORK}
+    keep_only(run, staging, {plan.entries[index].path for index in {*whole, *begun, *reworked}})
     return Kept(whole, blocks, parts)
 
 

@@ -21,6 +21,7 @@ from bitstation.storage.hashing import Stop
 from bitstation.storage.journal import Journal
 from bitstation.storage.ledger import Ledger
 from bitstation.storage.tree import ToolsRoot, ToolTree, check_plain
+from bitstation.transport.pacing import Pacer
 from bitstation.worker.emitter import Emitter
 
 _LOCK_ATTEMPTS = 10
@@ -36,6 +37,12 @@ class Options:
     """Answer for delete_policy manual: unlisted files of a retired release may be deleted."""
     keep: int = DEFAULT_KEPT
     """Releases kept for rollback."""
+    pacer: Pacer | None = None
+    """Holds downloads to a rate."""
+    sequential: bool | None = None
+    """One connection, in the order of the files: for disks that turn. None: as the disk is."""
+    in_place: bool = False
+    """Where there is no room for two copies of a file, give the installed release up for it."""
 
 
 @dataclass

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import msgspec
 
+from bitstation import host
 from bitstation.core.diff import deleted_paths
 from bitstation.core.digest import Digest
-from bitstation.core.events import PlanReady
+from bitstation.core.events import GuardLowered, PlanReady
 from bitstation.core.manifest import Manifest
 from bitstation.core.plan import Plan, parse_plan
 from bitstation.core.planning import (
@@ -21,18 +22,21 @@ from bitstation.core.planning import (
     plan_update,
 )
 from bitstation.core.recipe import Copy, Patch, Segment
+from bitstation.core.reworking import plan_rework
 from bitstation.core.scopes import MANIFEST_NAME
-from bitstation.errors import StoreCorrupt
+from bitstation.errors import DiskFull, StoreCorrupt
 from bitstation.storage.journal import Begin, BlocksDone, JournalFacts, read_journal
 from bitstation.storage.reuse import LINK_FROM_BYTES
 from bitstation.transport.source import Resolved, Source
 from bitstation.worker.assemble import Assembly, Kept
 from bitstation.worker.carry import carried_bytes, carry
 from bitstation.worker.discard import discard_tree
-from bitstation.worker.fit import can_share, check_paths, check_space
+from bitstation.worker.fit import InPlacePossible, can_share, check_paths, check_space, room_bytes
 from bitstation.worker.inventory import Names, prove_claimed, survey, survey_blocks
+from bitstation.worker.lending import Lending
 from bitstation.worker.papers import keep_atlas, local_atlases
 from bitstation.worker.resume import find_kept
+from bitstation.worker.rework import give_up
 from bitstation.worker.run import Run
 from bitstation.worker.verify import require_whole, verify_folder
 
@@ -50,6 +54,7 @@ def make_plan(
         held=frozenset(held),
         places=places,
         shared_from_bytes=LINK_FROM_BYTES if can_share(run) else None,
+        copied=Lending(run).copied(held),
         link_bytes_per_s=LOCAL_BYTES_PER_S if source.is_local else LINK_BYTES_PER_S,
     )
     return plan_update(base, target, ground, known), held
@@ -86,12 +91,17 @@ def stage(run: Run, base: Manifest | None, target: Resolved, source: Source) -> 
         total_bytes=plan.total_bytes,
         write_bytes=plan.write_bytes,
     )
-    _check_space(run, plan, base, kept)
+    plan = _fitted(run, plan, base, held, kept)
     _begin(run, plan, staging, kept)
     assembly = Assembly(run, plan, staging, held)
     assembly.fill(source, kept)
     carry(run, base, staging, manifest)
     run.disk.write_file(staging / MANIFEST_NAME, target.manifest_bytes)
+    if plan.given_up is not None:
+        run.emit(GuardLowered, switch="--in-place", detail=plan.given_up)
+        assembly.settle()
+        give_up(run, plan, staging)
+        assembly.rework(source, kept)
     written = assembly.settle()
     require_whole(verify_folder(run, staging, manifest, hashed=written), manifest)
     return staging
@@ -114,12 +124,37 @@ def _local_blobs(recipes: Iterable[Iterable[Segment]]) -> set[Digest]:
     return found
 
 
-def _check_space(run: Run, plan: Plan, base: Manifest | None, kept: Kept) -> None:
+def _fitted(run: Run, plan: Plan, base: Manifest | None, held: Names, kept: Kept) -> Plan:
+    """The plan, if the volume has room for it; else one that works in place, if that is allowed.
+
+    Raises DiskFull, InPlacePossible.
+    """
     # A file that is begun has its space already.
     begun = {*kept.whole, *kept.blocks, *kept.parts}
     here = sum(plan.entries[index].size_bytes for index in begun)
-    carried = carried_bytes(run.tree.release(base.tool_version), base) if base else 0
-    check_space(run, plan.write_bytes - here + carried)
+    beside = carried_bytes(run.tree.release(base.tool_version), base) if base else 0
+    try:
+        check_space(run, plan.write_bytes - here + beside)
+        return plan
+    except DiskFull as error:
+        room = room_bytes(run) + here - beside
+        tighter = plan_rework(plan, base, _alone(run, base, held), room) if base else plan
+        if tighter is plan:
+            raise
+        if not run.options.in_place:
+            raise InPlacePossible(**error.fields) from error
+        return tighter
+
+
+def _alone(run: Run, base: Manifest, held: Names) -> dict[Digest, str]:
+    """Files of the installed release, proved now, that no other name holds: digest -> path."""
+    folder = run.tree.release(base.tool_version)
+    found: dict[Digest, str] = {}
+    for entry in base.entries:
+        path = folder / entry.path
+        if path in held.get(entry.sha256, ()) and host.stat_facts(path).links == 1:
+            found[entry.sha256] = entry.path
+    return found
 
 
 def _begin(run: Run, plan: Plan, staging: Path, kept: Kept) -> None:
@@ -153,6 +188,10 @@ def _plan_to_resume(run: Run, base: Manifest | None, target: Manifest) -> Plan |
         (entry.path, entry.sha256, entry.size_bytes, entry.executable) for entry in plan.entries
     ]
     if plan.manifest_hash != target.manifest_hash or rows != planned:
+        return None
+    is_current = plan.given_up is not None and plan.given_up == run.tree.current_version()
+    if is_current and not run.options.in_place:
+        # Nothing was given up yet, and this time nobody said that it may be.
         return None
     # The tool may have been rolled back since.
     return msgspec.structs.replace(

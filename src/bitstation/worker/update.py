@@ -28,6 +28,7 @@ from bitstation.errors import (
 )
 from bitstation.storage.faults import disk_errors
 from bitstation.storage.journal import Begin, read_journal
+from bitstation.transport.failures import BaseNeeded
 from bitstation.transport.source import Resolved, Source
 from bitstation.trust.authorize import authorize
 from bitstation.worker.activate import activate, point_to
@@ -81,6 +82,7 @@ def update(
     try:
         with disk_errors(run.tree.path):
             _check_allowed(run, base, target)
+            _check_bases(run, base, target, source)
             run.emit(PhaseChanged, phase="diff")
             try:
                 _install(run, base, target, source)
@@ -179,6 +181,20 @@ def _check_allowed(run: Run, base: Manifest | None, target: Resolved) -> None:
     if not run.options.allow_downgrade:
         raise DowngradeRefused(tool_id=manifest.tool_id, version=version, installed=installed)
     run.emit(GuardLowered, switch="--allow-downgrade", detail=installed)
+
+
+def _check_bases(run: Run, base: Manifest | None, target: Resolved, source: Source) -> None:
+    """Refuse a source that lacks what only another release than the active one has.
+
+    Raises BaseNeeded.
+    """
+    manifest = target.manifest
+    known = {each.manifest_hash for each in target.needs}
+    if not known or run.tree.manifest(manifest.tool_version) is not None:
+        return
+    if base is None or base.manifest_hash not in known:
+        versions = " / ".join(each.version for each in target.needs)
+        raise BaseNeeded(source=source.name, tool_id=manifest.tool_id, bases=versions)
 
 
 def _damaged_version(run: Run) -> str | None:

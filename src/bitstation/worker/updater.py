@@ -38,7 +38,8 @@ class DeltaUpdater:
     """Installs, updates, proves and rolls back one tool at ``{tools_root}/{tool_id}``.
 
     ``listeners`` receive every event. All methods may be called again after any failure or kill;
-    none prints. A source is a ``Source``, a folder, a ZIP (or its first part) or HQ's address.
+    none prints. A source is a ``Source``, the address of an HQ or static mirror, a folder (a
+    release or a mirror), a ZIP or a bundle (or its first part).
     """
 
     def __init__(

@@ -17,6 +17,8 @@ from bitstation.core.manifest import MAX_MANIFEST_BYTES
 from bitstation.core.wire import (
     API_PREFIX,
     BlobReceipt,
+    GuidesNamed,
+    GuidesWanted,
     PublishSession,
     Requirement,
     RequireRequest,
@@ -41,6 +43,8 @@ from bitstation.hq.releases import BlobRef
 from bitstation.storage.blobs import Upload
 
 _MAX_MESSAGE_BYTES = 64 * 1024
+# A thousand packs and their digests.
+_MAX_GUIDES_NAMED_BYTES = 256 * 1024
 _BLOCK_BYTES = 1024 * 1024
 _CLAIM_WAIT_S = 25.0
 _CLAIM_POLL_S = 0.1
@@ -75,6 +79,13 @@ async def put_blob(desk: Desk, request: Request) -> ASGIApp:
         if upload.is_complete:
             await desk.threads.work(upload.finish)
     return _answer(BlobReceipt(upload.digest, upload.size_bytes, upload.received))
+
+
+async def name_guides(desk: Desk, request: Request) -> ASGIApp:
+    """Announce guides and packs for the next commit."""
+    named = await read_message(request, GuidesNamed, _MAX_GUIDES_NAMED_BYTES)
+    session_id = request.path_params["session_id"]
+    return _answer(await desk.threads.work(desk.hq.sessions.name_guides, session_id, named))
 
 
 async def commit_session(desk: Desk, request: Request) -> ASGIApp:
@@ -177,12 +188,22 @@ ENDPOINTS = (
     ),
     Endpoint(
         "POST",
+        f"{_SESSION}/guides",
+        name_guides,
+        "Announce guides and packs of the release: which of them does HQ lack",
+        GuidesWanted,
+        body=GuidesNamed,
+        needs_token=True,
+        errors=(NotFound, UsageError, ManifestError, DiskFull),
+    ),
+    Endpoint(
+        "POST",
         f"{_SESSION}/commit",
         commit_session,
-        "Make the release visible",
+        "Make the release visible, and the guides that were announced",
         PublishSession,
         needs_token=True,
-        errors=(NotFound, ReleaseIncomplete, ReleaseConflict),
+        errors=(NotFound, ReleaseIncomplete, ReleaseConflict, ManifestError, UsageError),
     ),
     Endpoint(
         "PUT",

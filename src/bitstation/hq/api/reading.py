@@ -12,11 +12,18 @@ from starlette.types import ASGIApp
 
 from bitstation.core.catalog import Catalog
 from bitstation.core.digest import is_digest
-from bitstation.core.wire import API_PREFIX, DEFAULT_CHANNEL, Requirement, ToolSummary
+from bitstation.core.wire import (
+    API_PREFIX,
+    DEFAULT_CHANNEL,
+    ReleaseOffer,
+    Requirement,
+    ToolSummary,
+)
 from bitstation.errors import NotFound
 from bitstation.hq.api.conditions import Conditions, select
 from bitstation.hq.api.delivery import OCTETS, blob_answer
 from bitstation.hq.api.endpoint import JSON, Desk, Endpoint
+from bitstation.hq.offers import Wish
 
 
 async def get_file(desk: Desk, request: Request) -> ASGIApp:
@@ -51,6 +58,29 @@ async def get_manifest(desk: Desk, request: Request) -> ASGIApp:
     blob = await desk.threads.work(desk.hq.lookup.load_blob, release.manifest_blob)
     etag = release.manifest_hash
     return blob_answer(desk.sender, request, blob, etag=etag, media_type=JSON)
+
+
+async def get_tool_offer(desk: Desk, request: Request) -> ASGIApp:
+    """The release that a channel requires, else the latest, and the ways to it."""
+    return await _offer(desk, request, "no-cache")
+
+
+async def get_release_offer(desk: Desk, request: Request) -> ASGIApp:
+    """A release and the ways to it."""
+    # Not for ever: guides are added later, and a channel may come to require it.
+    return await _offer(desk, request, "public, max-age=10")
+
+
+async def _offer(desk: Desk, request: Request, cache_control: str) -> Response:
+    wish = Wish(
+        request.path_params["tool_id"],
+        request.path_params.get("version"),
+        request.query_params.get("channel", DEFAULT_CHANNEL),
+    )
+    body = desk.hq.offers.cached(wish)
+    if body is None:
+        body = await desk.threads.work(desk.hq.offers.load, wish)
+    return _document(request, body, cache_control)
 
 
 async def get_catalog(desk: Desk, request: Request) -> ASGIApp:
@@ -125,6 +155,26 @@ ENDPOINTS = (
         answer=dict[str, Any],
         errors=(NotFound,),
         also=_RANGED,
+    ),
+    Endpoint(
+        "GET",
+        f"{_TOOL}/offer.json",
+        get_tool_offer,
+        "The release that a channel requires, else the latest, and the ways to it",
+        ReleaseOffer,
+        query=("channel",),
+        errors=(NotFound,),
+        also=_CACHED,
+    ),
+    Endpoint(
+        "GET",
+        f"{_RELEASE}/offer.json",
+        get_release_offer,
+        "A release and the ways to it",
+        ReleaseOffer,
+        query=("channel",),
+        errors=(NotFound,),
+        also=_CACHED,
     ),
     Endpoint(
         "GET",

@@ -1,0 +1,161 @@
+"""A model file read once: the SHA-256 of all of it and of each of its blocks.
+
+The whole file and the blocks are hashed on two threads beside the one that reads, so on two free
+cores this costs about what one SHA-256 pass does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import Future
+from itertools import pairwise
+from pathlib import Path
+from typing import BinaryIO
+
+from bitstation import host
+from bitstation.core.blockmap import DIGEST_BYTES, MAX_BLOCKS, BlockMap, Cut, Group
+from bitstation.core.digest import Digest
+from bitstation.errors import FileChanged
+from bitstation.models.cutting import BLOCK_BYTES, cut_model, is_too_fine
+from bitstation.models.detect import detect
+from bitstation.models.layout import Layout
+from bitstation.storage.hashing import OnBytes, Stop
+
+PIECE_BYTES = 8 * BLOCK_BYTES
+"""Read at a time, two in memory at once. Small pieces cost more handing over than hashing."""
+
+
+class FileReader:
+    """Random access to an open file, for the parsers of models."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Exactly ``length`` bytes, or fewer where the file ends."""
+        self._file.seek(offset)
+        parts: list[bytes] = []
+        while length and (part := self._file.read(length)):
+            parts.append(part)
+            length -= len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def layout_of(path: Path) -> Layout | None:
+    """Layout of a model file that is worth a map; None for any other.
+
+    Raises LayoutFault (see ``detect``), OSError. Cost: reads the header, or 9 bytes.
+    """
+    with path.open("rb", buffering=0) as file:
+        size_bytes = host.stat_facts(file.fileno()).size
+        layout = detect(path.name, FileReader(file), size_bytes)
+    if layout is None or is_too_fine(layout) or sum(_block_counts(layout)) > MAX_BLOCKS:
+        return None
+    return layout
+
+
+def map_model(
+    path: Path, layout: Layout, on_bytes: OnBytes | None = None, stop: Stop | None = None
+) -> tuple[host.StatFacts, Digest, BlockMap]:
+    """Facts of a file (which did not change while it was read), its digest, and its block map.
+
+    Raises FileChanged, OSError, UpdateCancelled. Not for a task of the shared pool: it waits for
+    tasks there. Memory: 16 MiB, and 40 bytes a block.
+    """
+    hashing = _Hashing()
+    with path.open("rb", buffering=0) as file:
+        before = host.stat_facts(file.fileno())
+        buffers = [bytearray(min(PIECE_BYTES, max(1, layout.size_bytes))) for _ in range(2)]
+        try:
+            for number, lengths in enumerate(_pieces(layout)):
+                view = memoryview(buffers[number % 2])[: sum(lengths)]
+                if _fill(file, view) != len(view):
+                    raise FileChanged(path=str(path))
+                hashing.take(view, lengths)
+                if on_bytes:
+                    on_bytes(len(view))
+                if stop:
+                    stop.check()
+        finally:
+            hashing.settle()
+        after = host.stat_facts(file.fileno())
+    if not before.same_content_as(after) or after.size != layout.size_bytes:
+        raise FileChanged(path=str(path))
+    return after, *_built(layout, hashing)
+
+
+class _Hashing:
+    """The digests so far; one piece is hashed while the next one is read."""
+
+    def __init__(self) -> None:
+        self.whole = hashlib.sha256()
+        self.blocks = bytearray()
+        self._pool = host.shared_pool()
+        self._begun: list[Future[None]] = []
+
+    def take(self, view: memoryview, lengths: list[int]) -> None:
+        """Begin with a piece, once the one before it is done: its buffer is free then."""
+        self.settle()
+        self._begun = [
+            self._pool.submit(self.whole.update, view),
+            self._pool.submit(self._hash_blocks, view, lengths),
+        ]
+
+    def settle(self) -> None:
+        """Wait for what was begun."""
+        begun, self._begun = self._begun, []
+        for future in begun:
+            future.result()
+
+    def _hash_blocks(self, view: memoryview, lengths: list[int]) -> None:
+        at = 0
+        for length in lengths:
+            self.blocks += hashlib.sha256(view[at : at + length]).digest()
+            at += length
+
+
+def _built(layout: Layout, hashing: _Hashing) -> tuple[Digest, BlockMap]:
+    """Digest of the file, and the map; a span of several blocks is a group."""
+    digest, raw = Digest(hashing.whole.hexdigest()), bytes(hashing.blocks)
+    ends = [0]
+    for count in _block_counts(layout):
+        ends.append(ends[-1] + count)
+    groups = tuple(
+        Group(first, end - first, _digest_of(raw[first * DIGEST_BYTES : end * DIGEST_BYTES]))
+        for first, end in pairwise(ends)
+        if end - first > 1
+    )
+    lengths = tuple(block.length for block in cut_model(layout))
+    return digest, BlockMap(digest, layout.size_bytes, Cut.TENSORS, lengths, raw, groups)
+
+
+def _digest_of(raw: bytes) -> Digest:
+    return Digest(hashlib.sha256(raw).hexdigest())
+
+
+def _block_counts(layout: Layout) -> Iterator[int]:
+    """How many blocks each span is cut into."""
+    return (-(-span.length // BLOCK_BYTES) for span in layout.spans)
+
+
+def _pieces(layout: Layout) -> Iterator[list[int]]:
+    """Lengths of blocks, as many together as fit into a piece: no block is in two of them."""
+    lengths: list[int] = []
+    size_bytes = 0
+    for block in cut_model(layout):
+        if size_bytes + block.length > PIECE_BYTES:
+            yield lengths
+            lengths, size_bytes = [], 0
+        lengths.append(block.length)
+        size_bytes += block.length
+    if lengths:
+        yield lengths
+
+
+def _fill(file: BinaryIO, view: memoryview) -> int:
+    """Read until ``view`` is full or the file ends; the bytes there are."""
+    done = 0
+    while done < len(view) and (count := file.readinto(view[done:])):  # type: ignore[attr-defined]
+        done += count
+    return done
