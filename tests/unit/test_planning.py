@@ -113,7 +113,7 @@ def _case(draw: st.DrawFn, in_guide: st.SearchStrategy[Step] = _any_step) -> Cas
         frozenset({HELD, *held}),
         places,
         draw(st.sampled_from([None, 10])),
-        draw(st.sampled_from([LINK_BYTES_PER_S, LOCAL_BYTES_PER_S])),
+        link_bytes_per_s=draw(st.sampled_from([LINK_BYTES_PER_S, LOCAL_BYTES_PER_S])),
     )
     packed = {digest: draw(_recipe(_any_step)) for digest in digests}
     made = {digest: draw(_recipe(in_guide)) for digest in digests}
