@@ -120,3 +120,14 @@ def test_one_source_that_fails_is_still_asked_until_patience_ends(updater: Delta
     source.fail(DIGEST, *[unreachable()] * 99)
     with pytest.raises(SourceUnreachable):
         FailoverSource([source]).read_object(DIGEST, 10**6)
+
+
+def test_a_blob_that_is_read_to_its_end_is_no_failure() -> None:
+    """One failure after it is the first, and no reason to rest."""
+    first, second = plain("first"), plain("second")
+    sources = FailoverSource([first, second])
+    sources.read_object(DIGEST, 10**6)
+    first.fail(DIGEST, unreachable())
+    sources.read_object(DIGEST, 10**6)
+    sources.read_object(DIGEST, 10**6)
+    assert (len(first.asked), len(second.asked)) == (3, 1)

@@ -72,7 +72,8 @@ class FailoverSource(Source):
         for number in self._order(digest):
             source = self._sources[number]
             try:
-                return _Watched(self, number, source, source._open(digest, offset, length))
+                inner = source._open(digest, offset, length)
+                return _Watched(self, number, source, inner, has_end=length is None)
             except NotFound as error:
                 with self._lock:
                     self._without.add((number, digest))
@@ -113,12 +114,20 @@ class _Watched:
     """A reader of one of the sources, which hears of its failures."""
 
     def __init__(
-        self, sources: FailoverSource, number: int, source: Source, inner: RangeReader
+        self,
+        sources: FailoverSource,
+        number: int,
+        source: Source,
+        inner: RangeReader,
+        *,
+        has_end: bool,
     ) -> None:
         self._sources = sources
         self._number = number
         self._inner = inner
         self._is_well = False
+        self._has_end = has_end
+        """Whether it is read to its end, which is then no failure."""
         self.source = source.name
 
     def readinto(self, buffer: memoryview, /) -> int:
@@ -127,7 +136,7 @@ class _Watched:
         except SourceError:
             self._sources._note(self._number, failed=True)
             raise
-        if count == 0 and len(buffer):
+        if count == 0 and len(buffer) and not self._has_end:
             # Nobody reads on after the end of a span: this one ended too early.
             self._sources._note(self._number, failed=True)
         elif not self._is_well:
