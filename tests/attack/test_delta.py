@@ -87,6 +87,17 @@ def test_l02_base_tampered_under_the_patch_itself(installed: DeltaUpdater) -> No
     assert asked_of(source, NEW_MODEL) == BLOCK_BYTES
 
 
+def test_l02_base_tampered_all_over(installed: DeltaUpdater) -> None:
+    """Blocks that are found wrong are fetched together, not with a request for each."""
+    model = installed.tree.release("1.0.0") / "model.bin"
+    for number in (*range(4, 14), 17):
+        rot_unseen(installed, model, number * BLOCK_BYTES + 5)
+    source = source_of(SECOND, FIRST)
+    updates(installed, source, SECOND, damaged="1.0.0")
+    assert asked_of(source, NEW_MODEL) == 12 * BLOCK_BYTES
+    assert len([each for each in source.asked if each.digest == NEW_MODEL]) == 3
+
+
 @pytest.mark.parametrize("moment", ["before the file", "within the file"])
 def test_l03_base_missing_half_way(installed: DeltaUpdater, moment: str) -> None:
     model = installed.tree.release("1.0.0") / "model.bin"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import BinaryIO
@@ -109,7 +109,8 @@ class Finisher:
                     wrong.append(number)
         for number in wrong:
             building.unsettle(number)
-            self._refetch(building, number, 1)
+        for first, count in _runs(wrong):
+            self._refetch(building, first, count)
         for number in wrong:
             building.wait_for(number, self._check)
 
@@ -225,6 +226,15 @@ class _Pass:
         if self._hashing is not None:
             self._hashing.result()
             self._hashing = None
+
+
+def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Ascending numbers as (first, count) of those that follow each other."""
+    first = 0
+    for at in range(1, len(numbers) + 1):
+        if at == len(numbers) or numbers[at] != numbers[at - 1] + 1:
+            yield numbers[first], at - first
+            first = at
 
 
 def _opened(path: Path) -> BinaryIO:
