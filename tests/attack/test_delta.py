@@ -6,6 +6,7 @@ Whatever a difference is, it costs bytes at most: the blocks come plainly, or th
 from __future__ import annotations
 
 import random
+import struct
 
 import pytest
 
@@ -229,6 +230,20 @@ def test_l09_output_too_large(installed: DeltaUpdater, codec: Codec, size: int) 
     frame = pack_block(bytes(size), codec)
     fetch = Fetch(codec, INLINE, 0, min(len(frame), BLOCK_BYTES - 1))
     source = source_of(SECOND, FIRST, made_by(fetch), frame[:BLOCK_BYTES])
+    updates(installed, source, SECOND)
+    assert asked_of(source, NEW_MODEL) == BLOCK_BYTES
+
+
+@pytest.mark.parametrize("size", [BLOCK_BYTES, 16 << 20])
+def test_l09_output_too_large_of_a_patch(installed: DeltaUpdater, size: int) -> None:
+    """Bombs over a base: one says that it is the block alone, one how much comes of it."""
+    bomb = patch_from(MODEL[: 2 * BLOCK_BYTES], bytes(16 << 20))
+    stated = struct.pack("<I", 16 << 20)
+    assert bomb[:16].count(stated) == 1
+    assert len(bomb) < BLOCK_BYTES
+    frame = bomb.replace(stated, struct.pack("<I", size), 1)
+    step = Patch(OLD_MODEL, 0, 2 * BLOCK_BYTES, INLINE, 0, len(frame))
+    source = source_of(SECOND, FIRST, made_by(step), frame)
     updates(installed, source, SECOND)
     assert asked_of(source, NEW_MODEL) == BLOCK_BYTES
 

@@ -31,6 +31,7 @@ from bitstation.testing.invariants import wrong_files
 from bitstation.testing.mapped import BLOCK_BYTES, Mapped, guide_to, map_of, map_release, offer
 from bitstation.testing.memory_source import MemorySource, cut_short, drawn_out, other_bytes
 from bitstation.testing.releases import make_release
+from bitstation.transport.failover import FailoverSource
 from tests.attack.updates import (
     EDITED,
     FIRST,
@@ -127,6 +128,23 @@ def test_all_objects_together(
     error = whole_or_nothing(updater, guided_source(faults), FIRST, TARGET)
     assert error is None or not NEEDED.isdisjoint(faults)
     updates(updater, guided_source({}), TARGET)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.dictionaries(st.sampled_from(sorted(OBJECTS)), st.sampled_from(FAULTS), min_size=1),
+    st.booleans(),
+)
+def test_one_honest_source_among_two_is_enough(
+    tmp_path_factory: pytest.TempPathFactory, faults: dict[str, str], is_first: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("tools") / "tools" / "sample-tool"
+    updater = DeltaUpdater(folder, disk=QuickDisk())
+    updates(updater, source_of(FIRST), FIRST)
+    liar, honest = guided_source(faults), guided_source({})
+    liar.name, honest.name = "liar", "honest"
+    sources = FailoverSource([honest, liar] if is_first else [liar, honest])
+    assert whole_or_nothing(updater, sources, FIRST, TARGET) is None
 
 
 # --- lies that are consistent with themselves ---------------------------------------------------

@@ -16,6 +16,7 @@ from bitstation.testing.invariants import Invariants, check_settled, wrong_files
 from bitstation.testing.mapped import BLOCK_BYTES, Mapped, guide_to, map_release, offer
 from bitstation.testing.memory_source import MemorySource
 from bitstation.testing.releases import TOOL_ID, make_release
+from bitstation.transport.source import Source
 
 MODEL = random.Random(1).randbytes(20 * BLOCK_BYTES + 123)
 HEADER = random.Random(2).randbytes(777)
@@ -77,7 +78,7 @@ def updates(
 
 
 def whole_or_nothing(
-    updater: DeltaUpdater, source: MemorySource, base: Mapped, target: Mapped
+    updater: DeltaUpdater, source: Source, base: Mapped, target: Mapped
 ) -> BitStationError | None:
     """Try to update: the target is current and whole, or an error says why the base still is."""
     invariants = Invariants(updater.root.path)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 
 from bitstation.core.digest import Digest
-from bitstation.errors import NotFound, SourceError
+from bitstation.errors import DigestMismatch, NotFound, SourceError
 from bitstation.transport.source import Offer, RangeReader, Source
 
 REST_S = 30.0
@@ -46,6 +46,27 @@ class FailoverSource(Source):
                 if source.name == name:
                     self._lied[number].add(digest)
 
+    def read_object(
+        self, digest: Digest, max_bytes: int, on_bytes: Callable[[int], object] | None = None
+    ) -> bytes:
+        """A small blob whole, from the first source that gives it as it should be.
+
+        Raises SourceError, DigestMismatch.
+        """
+        failure: SourceError | DigestMismatch | None = None
+        for number in self._order(digest):
+            source = self._sources[number]
+            try:
+                data = source.read_object(digest, max_bytes, on_bytes)
+            except (SourceError, DigestMismatch) as error:
+                self._note_fault(number, digest, error)
+                failure = error if isinstance(failure, NotFound | None) else failure
+            else:
+                self._note(number, failed=False)
+                return data
+        assert failure is not None  # there is at least one source
+        raise failure
+
     def close(self) -> None:
         """Close all sources."""
         for source in self._sources:
@@ -72,14 +93,9 @@ class FailoverSource(Source):
         for number in self._order(digest):
             source = self._sources[number]
             try:
-                inner = source._open(digest, offset, length)
-                return _Watched(self, number, source, inner, has_end=length is None)
-            except NotFound as error:
-                with self._lock:
-                    self._without.add((number, digest))
-                failure = failure or error
+                return _Watched(self, number, source, source._open(digest, offset, length))
             except SourceError as error:
-                self._note(number, failed=True)
+                self._note_fault(number, digest, error)
                 failure = error if isinstance(failure, NotFound | None) else failure
         assert failure is not None  # there is at least one source
         raise failure
@@ -100,6 +116,17 @@ class FailoverSource(Source):
         lacks = digest is not None and (number, digest) in self._without
         return digest not in lies and len(lies) < _LIES and not lacks
 
+    def _note_fault(self, number: int, digest: Digest, error: SourceError | DigestMismatch) -> None:
+        """Remember why a source gave no blob."""
+        if isinstance(error, NotFound):
+            with self._lock:
+                self._without.add((number, digest))
+        elif isinstance(error, DigestMismatch):
+            with self._lock:
+                self._lied[number].add(digest)
+        else:
+            self._note(number, failed=True)
+
     def _note(self, number: int, *, failed: bool) -> None:
         """Count what came of asking a source."""
         with self._lock:
@@ -114,20 +141,12 @@ class _Watched:
     """A reader of one of the sources, which hears of its failures."""
 
     def __init__(
-        self,
-        sources: FailoverSource,
-        number: int,
-        source: Source,
-        inner: RangeReader,
-        *,
-        has_end: bool,
+        self, sources: FailoverSource, number: int, source: Source, inner: RangeReader
     ) -> None:
         self._sources = sources
         self._number = number
         self._inner = inner
         self._is_well = False
-        self._has_end = has_end
-        """Whether it is read to its end, which is then no failure."""
         self.source = source.name
 
     def readinto(self, buffer: memoryview, /) -> int:
@@ -136,7 +155,7 @@ class _Watched:
         except SourceError:
             self._sources._note(self._number, failed=True)
             raise
-        if count == 0 and len(buffer) and not self._has_end:
+        if count == 0 and len(buffer):
             # Nobody reads on after the end of a span: this one ended too early.
             self._sources._note(self._number, failed=True)
         elif not self._is_well:

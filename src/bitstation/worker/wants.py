@@ -27,6 +27,10 @@ class Want:
         self.received = 0
         self.is_resumed = False
         """What it began with was left by an interrupted run, and nobody proved it."""
+        self.giver = ""
+        """Name of the source that gave of it last."""
+        self.is_mixed = False
+        """Several sources gave of it, so that none can be blamed."""
         self.hasher = hashlib.sha256()
         self.mismatches = 0
 
@@ -59,6 +63,7 @@ class Want:
     def restart(self) -> None:
         """Forget what was received."""
         self.received, self.hasher, self.is_resumed = 0, hashlib.sha256(), False
+        self.giver, self.is_mixed = "", False
 
     def plainly(self) -> list[Want]:
         """The same blocks, each to be fetched as it is."""
