@@ -1,16 +1,22 @@
-"""A worker on a network of loopback, without proxies and certificates of this machine's user."""
+"""What attacks share: workers and updaters, without proxies and certificates of this user."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from bitstation import DeltaUpdater
+from bitstation.testing.faulty_disk import QuickDisk
+from bitstation.testing.releases import TOOL_ID
 from bitstation.transport.hq import HqSource
 from bitstation.worker import intake
 from tests.attack.network import Names, Worker, source_at
+from tests.attack.updates import FIRST, source_of, updates
 from tests.contract.web_server import WebServer, serving
+
+MakeUpdater = Callable[..., DeltaUpdater]
 
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
@@ -46,3 +52,32 @@ def source(worker: Worker, server: WebServer) -> Iterator[HqSource]:
     with source_at(server.url) as source:
         worker.install_old(source)
         yield source
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A tools root that is not there yet."""
+    return tmp_path / "tools"
+
+
+@pytest.fixture
+def make_updater(root: Path) -> MakeUpdater:
+    """Updaters for the sample tool, or for the tool named."""
+
+    def make(tool_id: str = TOOL_ID, **options: object) -> DeltaUpdater:
+        return DeltaUpdater(root / tool_id, disk=QuickDisk(), **options)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def updater(make_updater: MakeUpdater) -> DeltaUpdater:
+    """The updater of the sample tool."""
+    return make_updater()
+
+
+@pytest.fixture
+def installed(updater: DeltaUpdater) -> DeltaUpdater:
+    """The first release, with its atlas."""
+    updates(updater, source_of(FIRST), FIRST)
+    return updater

@@ -217,6 +217,7 @@ def writing(client: HqClient) -> object:
 REFUSALS = {
     "absent": (problem(404, "not-found"), reading, NotFound, 40),
     "no page": (said(404, b"<h1>Not Found</h1>"), reading, NotFound, 40),
+    "no text": (said(404, b'{"type":"\x80"}'), reading, NotFound, 40),
     "forbidden": (said(403, b""), reading, TokenRefused, 31),
     "no token": (problem(401, "token-refused"), writing, TokenRefused, 31),
     "locked": (problem(423, "locked"), writing, StoreLocked, 75),
@@ -261,6 +262,7 @@ def test_an_error_document_without_end_is_read_to_a_bound(server: WebServer, sou
         said(200, b'{"tool_id":"../x","latest":"1.0.0","releases":[]}'),
         said(200, b'{"tool_id":"x","latest":"v1","releases":[]}'),
         said(200, b"[" * 100_000),
+        said(200, b'{"tool_id":"\x80"}'),
         said(204, b"", {"Content-Length": None}),
         said(206, b'{"tool_id":"x","latest":"1.0.0","releases":[]}'),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from bitstation import DeltaUpdater
@@ -120,3 +122,53 @@ def test_one_source_that_fails_is_still_asked_until_patience_ends(updater: Delta
     source.fail(DIGEST, *[unreachable()] * 99)
     with pytest.raises(SourceUnreachable):
         FailoverSource([source]).read_object(DIGEST, 10**6)
+
+
+def test_a_blob_that_is_read_to_its_end_is_no_failure() -> None:
+    """One failure after it is the first, and no reason to rest."""
+    first, second = plain("first"), plain("second")
+    sources = FailoverSource([first, second])
+    sources.read_object(DIGEST, 10**6)
+    first.fail(DIGEST, unreachable())
+    sources.read_object(DIGEST, 10**6)
+    sources.read_object(DIGEST, 10**6)
+    assert (len(first.asked), len(second.asked)) == (3, 1)
+
+
+def noise(data: bytes) -> bytes:
+    return bytes(len(data))
+
+
+def half_of_noise(data: bytes) -> bytes:
+    """It breaks off, and what it gave was wrong."""
+    return bytes(len(data) // 2)
+
+
+@pytest.mark.parametrize("make", [plain, guided])
+def test_who_went_on_is_not_blamed_for_what_another_began(
+    updater: DeltaUpdater, make: Callable[[str], MemorySource]
+) -> None:
+    first, second = make("first"), make("second")
+    first.lie(DIGEST, half_of_noise)
+    updater.update(FailoverSource([first, second]))
+    assert updater.tree.current_version() == "1.0.0"
+
+
+@pytest.mark.parametrize("make", [plain, guided])
+def test_one_honest_source_is_enough_however_many_lie(
+    updater: DeltaUpdater, make: Callable[[str], MemorySource]
+) -> None:
+    sources = [make(str(number)) for number in range(5)]
+    for source in sources[:-1]:
+        source.lie(DIGEST, noise)
+    updater.update(FailoverSource(sources))
+    assert updater.tree.current_version() == "1.0.0"
+
+
+@pytest.mark.parametrize("lie", [noise, half_of_noise, lambda data: data * 9])
+def test_a_small_object_comes_from_whoever_has_it_right(lie: Callable[[bytes], bytes]) -> None:
+    first, second = plain("first"), plain("second")
+    first.lie(DIGEST, lie)
+    sources = FailoverSource([first, second])
+    assert sources.read_object(DIGEST, len(MODEL)) == MODEL
+    assert sources.read_object(DIGEST, len(MODEL)) == MODEL

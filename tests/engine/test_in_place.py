@@ -133,3 +133,27 @@ def test_it_may_be_killed_after_any_call(tmp_path: Path, monkeypatch: pytest.Mon
             assert number > 50
             return
     raise AssertionError("it never came to its end")
+
+
+def test_nothing_copies_from_a_file_that_is_remade_last(
+    installed: DeltaUpdater, make_updater: MakeUpdater
+) -> None:
+    """It would wait for it for ever: what is remade is so when all else is there."""
+    files = {"m.gguf": NEW_MODEL, "n": b"H" * BLOCK + _RANDOM.randbytes(BLOCK), "a.py": b"2"}
+    target = map_release(make_release(files, "1.1.0"), block_bytes=BLOCK)
+    source = source_of(target, FIRST)
+    make_updater(options=IN_PLACE).update(source)
+    check(installed, target)
+    asked = sum(length or 0 for _at, length in asked_of(source, digest_of(files["n"])))
+    assert asked == 2 * BLOCK
+
+
+def test_a_model_that_stands_under_two_names_is_not_remade(
+    installed: DeltaUpdater, make_updater: MakeUpdater
+) -> None:
+    """The second name would have to wait for it."""
+    files = {"m.gguf": NEW_MODEL, "n.gguf": NEW_MODEL, "a.py": b"2"}
+    target = map_release(make_release(files, "1.1.0"), block_bytes=BLOCK)
+    with pytest.raises(DiskFull):
+        make_updater(options=IN_PLACE).update(source_of(target, FIRST))
+    check(installed, FIRST)

@@ -130,9 +130,37 @@ def test_blocks_and_parts_of_them_are_remembered_and_written_anew(path: Path) ->
     journal.append(BlockPart(3, 9, 20))
     journal.close()
     facts = read_journal(path)
-    assert (facts.done, facts.blocks, facts.parts) == ({1}, {3: {0, 1, 7}}, {3: {9: 20}})
+    assert (facts.done, facts.blocks, facts.parts) == (
+        {1},
+        {3: [range(2), range(7, 8)]},
+        {3: {9: 20}},
+    )
 
     journal.begin(BEGIN, facts.records())
 
     again = read_journal(path)
     assert (again.done, again.blocks, again.parts) == (facts.done, facts.blocks, facts.parts)
+
+
+@pytest.mark.parametrize("count", [1, 5, 1000])
+def test_a_block_that_is_there_has_no_part(path: Path, count: int) -> None:
+    journal = Journal(path, QuickDisk())
+    journal.begin(BEGIN)
+    for record in (BlockPart(3, 8, 5), BlockPart(3, 9, 10), BlocksDone(3, 9, count)):
+        journal.append(record)
+    journal.close()
+    assert read_journal(path).parts == {3: {8: 5}}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [BlocksDone(-1, 0, 1), BlocksDone(0, -1, 1), BlocksDone(0, 0, 10**9), BlockPart(0, 0, -1)],
+)
+def test_reading_ends_at_numbers_that_nothing_has(path: Path, record: BlocksDone) -> None:
+    journal = Journal(path, QuickDisk())
+    journal.begin(BEGIN)
+    for each in (EntryDone(1), record, EntryDone(2)):
+        journal.append(each)
+    journal.close()
+    facts = read_journal(path)
+    assert (facts.done, facts.blocks, facts.parts) == ({1}, {}, {})

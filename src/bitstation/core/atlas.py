@@ -15,7 +15,7 @@ from bitstation.core.blockmap import (
     parse_blockmap,
 )
 from bitstation.core.digest import Digest
-from bitstation.core.recipe import Fetch, Recipes, encode_recipes, parse_recipes
+from bitstation.core.recipe import INLINE, Fetch, Recipes, encode_recipes, parse_recipes
 from bitstation.core.varint import BinaryFault, BinaryReader, encode_varint
 from bitstation.errors import ManifestError
 
@@ -36,7 +36,7 @@ class Atlas(msgspec.Struct, frozen=True):
     def packs(self) -> set[Digest]:
         """Blobs beside the files of the release that its recipes fetch from."""
         steps = (segment.step for recipe in self.recipes.values() for segment in recipe)
-        return {step.blob for step in steps if isinstance(step, Fetch)}
+        return {step.blob for step in steps if isinstance(step, Fetch)} - {INLINE}
 
 
 def encode_atlas(atlas: Atlas) -> bytes:

@@ -8,13 +8,15 @@ step that gives them.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import Annotated
 
 import msgspec
 
 from bitstation.core.blockmap import BlockMap, parse_blockmap, whole_map
-from bitstation.core.digest import Digest
-from bitstation.core.recipe import Copy, Fetch, Fill, Patch, Segment
+from bitstation.core.canonical import MAX_INTEGER
+from bitstation.core.digest import HEX_PATTERN, Digest
+from bitstation.core.recipe import MAX_PATCH_BYTES, Codec, Copy, Fetch, Fill, Patch, Segment, Step
 from bitstation.errors import ManifestError, StoreCorrupt
 
 PLAN_VERSION = 2
@@ -41,8 +43,8 @@ class PlanEntry(msgspec.Struct, frozen=True):
     """
 
     path: str
-    sha256: Digest
-    size_bytes: int
+    sha256: Annotated[Digest, msgspec.Meta(pattern=HEX_PATTERN)]
+    size_bytes: Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
     executable: bool
     how: How
     fetch_bytes: int = 0
@@ -121,20 +123,45 @@ def parse_plan(data: bytes, path: str) -> Plan:
         plan = msgspec.json.decode(data, type=Plan)
         if plan.plan_version != PLAN_VERSION:
             raise StoreCorrupt(path=path, detail=f"plan version {plan.plan_version} is not known")
-        for entry in plan.entries:
-            _check(entry)
-    except (msgspec.MsgspecError, ManifestError) as error:
+        _check(plan)
+    except (msgspec.MsgspecError, UnicodeError, ManifestError) as error:
         raise StoreCorrupt(path=path, detail=str(error)) from error
     return plan
 
 
-def _check(entry: PlanEntry) -> None:
-    """Segments of a BUILD or REWORK cover its blocks exactly. Raises ManifestError."""
-    if entry.how in (How.BUILD, How.REWORK):
-        end = 0
-        for segment in entry.segments:
-            if segment.first != end or segment.count < 1:
-                raise ManifestError.of(f"the plan of {entry.path}", ["its segments do not join"])
-            end = segment.end
-        if end != len(entry.blockmap):
-            raise ManifestError.of(f"the plan of {entry.path}", ["its segments do not cover it"])
+def _check(plan: Plan) -> None:
+    """Each file can be built, of what lies here or of files before it. Raises ManifestError."""
+    unmade = {entry.sha256 for entry in plan.entries if entry.how is not How.COPY}
+    # What is remade in place is so when all else is there.
+    for entry in sorted(plan.entries, key=lambda entry: entry.how is How.REWORK):
+        fault = _fault(entry, unmade) if entry.how in (How.BUILD, How.REWORK) else ""
+        if fault:
+            raise ManifestError.of(f"the plan of {entry.path}", [fault])
+        unmade.discard(entry.sha256)
+
+
+def _fault(entry: PlanEntry, unmade: Collection[Digest]) -> str:
+    end, blockmap = 0, entry.blockmap
+    for segment in entry.segments:
+        if segment.first != end or segment.count < 1:
+            return "its segments do not join"
+        if fault := _fault_of(segment.step, unmade):
+            return fault
+        end = segment.end
+    if end != len(blockmap):
+        return "its segments do not cover it"
+    # Of a file of one block nothing is proved but that block.
+    is_whole = end != 1 or blockmap.digest(0).hex() == entry.sha256
+    return "" if is_whole else "its one block is not the file"
+
+
+def _fault_of(step: Step, unmade: Collection[Digest]) -> str:
+    match step:
+        case Copy() if step.blob in unmade:
+            # It would wait for itself, or for one that waits for it.
+            return "it copies from a file that is not built before it"
+        case Fetch(codec=Codec.RAW):
+            return ""
+        case Fetch() | Patch() if step.length > MAX_PATCH_BYTES:
+            return f"a span of {step.length} bytes"
+    return ""

@@ -2,12 +2,14 @@
 
 Steps are weighed in seconds: bytes on the wire at the link's rate, or the time to make them here,
 whichever is longer, for the two overlap. A plan never takes more bytes than the release's files
-as their publisher packed them.
+have, nor longer than they would as their publisher packed them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import NamedTuple
 
 import msgspec
 
@@ -171,14 +173,23 @@ class _Planner:
                 end = step.offset + step.length
                 is_whole = step.blob != INLINE or end <= len(self._known.inline)
                 return step.base in self._ground.held and is_whole
+            case Fetch() if step.blob == INLINE:
+                return step.offset + step.length <= len(self._known.inline)
             case Fetch():
-                end = step.offset + step.length
-                return step.blob != INLINE or end <= len(self._known.inline)
+                # Raw bytes lie in the file's own blob, where no recipe is needed for them.
+                return step.codec is not Codec.RAW
         return True
 
     def _remember(self, digest: Digest, blockmap: BlockMap) -> None:
         for block in blockmap.blocks():
             self._places.setdefault(block.digest, (digest, block.offset))
+
+
+class _Taken(NamedTuple):
+    """A segment of a recipe that was taken, and the seconds that it costs."""
+
+    segment: Segment
+    cost: float
 
 
 class _Choice:
@@ -190,52 +201,57 @@ class _Choice:
         self._digest = digest
         self._map = blockmap
         self._link = link_bytes_per_s
-        self._taken: list[Segment | None] = [None] * len(blockmap)
-        self._costs: list[float] = []
+        self._taken: list[_Taken | None] = [None] * len(blockmap)
         self._plain: list[Step] = []
+        costs: list[float] = []
         for block in blockmap.blocks():
             place = places.get(block.digest)
             if place is not None:
                 self._plain.append(Copy(*place))
-                self._costs.append(block.length / _COPY_BYTES_PER_S)
+                costs.append(block.length / _COPY_BYTES_PER_S)
             else:
                 self._plain.append(Fetch(Codec.RAW, digest, block.offset, block.length))
-                self._costs.append(block.length / link_bytes_per_s)
+                costs.append(block.length / link_bytes_per_s)
+        self._plain_costs = list(accumulate(costs, initial=0.0))
 
     def offer(self, recipe: Sequence[Segment], may_use: Callable[[Step], bool]) -> None:
-        """Take the segments that are cheaper than what there is for their blocks."""
+        """Take the segments that are cheaper than what there is for their blocks.
+
+        One that was taken is let go whole: its blocks that are left come plainly, at their price.
+        """
         for segment in recipe:
             if segment.end > len(self._map) or not may_use(segment.step):
                 continue
-            numbers = range(segment.first, segment.end)
-            lengths = [self._map.lengths[number] for number in numbers]
-            size = sum(lengths)
+            size = sum(self._map.lengths[segment.first : segment.end])
             if not _is_bounded(segment.step, size):
                 continue
-            cost = _cost(segment.step, size, self._link)
-            if cost < sum(self._costs[number] for number in numbers):
-                self._take(segment, [cost * length / size for length in lengths])
+            cost, ousted = _cost(segment.step, size, self._link), self._ousted(segment)
+            without = sum(self._plain_cost(each.segment) for each in ousted)
+            if cost + without < self._plain_cost(segment) + sum(each.cost for each in ousted):
+                for each in ousted:
+                    self._put(each.segment, None)
+                self._put(segment, _Taken(segment, cost))
 
-    def _take(self, segment: Segment, costs: Sequence[float]) -> None:
-        for number, cost in zip(range(segment.first, segment.end), costs, strict=True):
-            ousted = self._taken[number]
-            if ousted is not None:
-                self._drop(ousted)
-            self._taken[number] = segment
-            self._costs[number] = cost
+    def _ousted(self, segment: Segment) -> list[_Taken]:
+        """What was taken for any of these blocks, each once."""
+        found: list[_Taken] = []
+        for taken in self._taken[segment.first : segment.end]:
+            if taken is not None and not (found and found[-1] is taken):
+                found.append(taken)
+        return found
 
-    def _drop(self, segment: Segment) -> None:
-        """Let go of a segment of which another took a part: its other blocks come plainly."""
-        for number in range(segment.first, segment.end):
-            self._taken[number] = None
-            plain = self._plain[number]
-            self._costs[number] = _cost(plain, self._map.lengths[number], self._link)
+    def _plain_cost(self, segment: Segment) -> float:
+        return self._plain_costs[segment.end] - self._plain_costs[segment.first]
+
+    def _put(self, segment: Segment, taken: _Taken | None) -> None:
+        self._taken[segment.first : segment.end] = [taken] * segment.count
 
     def segments(self) -> Iterator[Segment]:
         """Segments that cover the file, equal neighbours joined."""
         number = 0
         while number < len(self._map):
-            segment = self._taken[number] or self._run(number)
+            taken = self._taken[number]
+            segment = taken.segment if taken else self._run(number)
             yield segment
             number = segment.end
 
@@ -263,10 +279,12 @@ def _joined(step: Step, size: int, after: Step, length: int) -> Step | None:
 
 
 def _is_bounded(step: Step, size_bytes: int) -> bool:
-    """Say whether a step keeps within the memory that a worker gives it."""
+    """Say whether a step keeps within the memory that a worker gives it, and can give so much."""
     match step:
         case Patch():
             return size_bytes + step.base_length <= MAX_PATCH_BYTES
+        case Fetch(codec=Codec.RAW):
+            return size_bytes == step.length
         case Fetch():
             return size_bytes <= MAX_OUTPUT_BYTES
     return True

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated
 
 import msgspec
 
+from bitstation.core.blockmap import MAX_BLOCKS
 from bitstation.core.canonical import MAX_INTEGER
 from bitstation.core.digest import Digest
 from bitstation.core.varint import BinaryFault, BinaryReader, encode_varint, encode_zigzag
@@ -34,6 +36,13 @@ MAX_PATCH_BYTES = 96 * 1024 * 1024
 """Of a base and the output made from it together."""
 
 _DIGEST_BYTES = 32
+
+# Held to by plans, which lie on the disk as JSON; recipes are checked as they are read.
+Offset = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
+Length = Annotated[int, msgspec.Meta(ge=1, le=MAX_INTEGER)]
+BaseLength = Annotated[int, msgspec.Meta(ge=0, le=MAX_OUTPUT_BYTES)]
+ByteValue = Annotated[int, msgspec.Meta(ge=0, le=255)]
+Number = Annotated[int, msgspec.Meta(ge=0, le=MAX_BLOCKS)]
 
 
 class Op(enum.IntEnum):
@@ -59,7 +68,7 @@ class Copy(msgspec.Struct, frozen=True, array_like=True, tag=int(Op.COPY), gc=Fa
     """Bytes of a local blob, from ``offset`` on."""
 
     blob: Digest
-    offset: int
+    offset: Offset
 
 
 class Fetch(msgspec.Struct, frozen=True, array_like=True, tag=int(Op.FETCH), gc=False):
@@ -67,25 +76,25 @@ class Fetch(msgspec.Struct, frozen=True, array_like=True, tag=int(Op.FETCH), gc=
 
     codec: Codec
     blob: Digest
-    offset: int
-    length: int
+    offset: Offset
+    length: Length
 
 
 class Patch(msgspec.Struct, frozen=True, array_like=True, tag=int(Op.ZPATCH), gc=False):
     """A zstd frame (``length`` bytes of ``blob`` at ``offset``) over a span of a local base."""
 
     base: Digest
-    base_offset: int
-    base_length: int
+    base_offset: Offset
+    base_length: BaseLength
     blob: Digest
-    offset: int
-    length: int
+    offset: Offset
+    length: Length
 
 
 class Fill(msgspec.Struct, frozen=True, array_like=True, tag=int(Op.FILL), gc=False):
     """One byte value over and over."""
 
-    value: int
+    value: ByteValue
 
 
 Step = Copy | Fetch | Patch | Fill
@@ -94,8 +103,8 @@ Step = Copy | Fetch | Patch | Fill
 class Segment(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """``count`` blocks of a file from block ``first`` on, and the step that gives them."""
 
-    first: int
-    count: int
+    first: Number
+    count: Number
     step: Step
 
     @property
@@ -217,10 +226,11 @@ class _Table:
             case Op.COPY:
                 step = Copy(self._local(reader), reader.varint(MAX_INTEGER))
             case Op.FETCH:
-                codec = reader.take(1)[0]
+                codec, span = reader.take(1)[0], self._read_span(reader)
                 if codec not in Codec.__members__.values():
+                    # Its span counts all the same: the next one in that blob is told from its end.
                     return None
-                step = Fetch(Codec(codec), *self._read_span(reader))
+                step = Fetch(Codec(codec), *span)
             case Op.ZPATCH:
                 base, offset = self._local(reader), reader.varint(MAX_INTEGER)
                 length = reader.varint(MAX_OUTPUT_BYTES)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import msgspec
 
 from bitstation.core.digest import Digest
 from bitstation.core.manifest import Manifest
 from bitstation.core.plan import How, Plan, PlanEntry
-from bitstation.core.recipe import Codec, Copy, Fetch, Fill, Segment
+from bitstation.core.recipe import Codec, Copy, Fetch, Fill, Patch, Segment, Step
 
 
 def plan_rework(plan: Plan, base: Manifest, alone: Mapping[Digest, str], room_bytes: int) -> Plan:
@@ -28,12 +28,15 @@ def plan_rework(plan: Plan, base: Manifest, alone: Mapping[Digest, str], room_by
         if write_bytes <= room_bytes:
             break
         entry = entries[number]
-        origin = _origin(entry, free)
+        # What another entry copies whole must be there before all else is.
+        origin = None if entry.sha256 in kept else _origin(entry, free)
         if origin is not None:
             entries[number] = _reworked(entry, origin, free.pop(origin))
             write_bytes -= min(entry.size_bytes, sizes[origin])
     if write_bytes > room_bytes or write_bytes == plan.write_bytes:
         return plan
+    late = {entry.sha256 for entry in entries if entry.how is How.REWORK}
+    entries = [_without(entry, late) for entry in entries]
     fetched = sum(entry.fetch_bytes for entry in entries)
     return msgspec.structs.replace(
         plan,
@@ -57,21 +60,35 @@ def _origin(entry: PlanEntry, free: Mapping[Digest, str]) -> Digest | None:
 
 
 def _reworked(entry: PlanEntry, origin: Digest, path: str) -> PlanEntry:
-    segments = tuple(_kept_segments(entry, origin))
-    fetch_bytes = sum(each.step.length for each in segments if isinstance(each.step, Fetch))
-    return msgspec.structs.replace(
-        entry, how=How.REWORK, origin=path, segments=segments, fetch_bytes=fetch_bytes
-    )
+    def can_be_done(step: Step) -> bool:
+        """What needs another file of this machine is fetched."""
+        is_here = isinstance(step, Copy) and step.blob == origin
+        return is_here or isinstance(step, Fetch | Fill)
+
+    return msgspec.structs.replace(_of(entry, can_be_done), how=How.REWORK, origin=path)
 
 
-def _kept_segments(entry: PlanEntry, origin: Digest) -> Iterator[Segment]:
-    """Steps that still can be done; what needs another file of this machine is fetched."""
+def _without(entry: PlanEntry, late: Collection[Digest]) -> PlanEntry:
+    """An entry that does not copy from files that are remade when all else is there."""
+    if entry.how is not How.BUILD:
+        return entry
+    return _of(entry, lambda step: not (isinstance(step, Copy) and step.blob in late))
+
+
+def _of(entry: PlanEntry, can_be_done: Callable[[Step], bool]) -> PlanEntry:
+    segments = tuple(_kept_segments(entry, can_be_done))
+    steps = (each.step for each in segments)
+    fetch_bytes = sum(step.length for step in steps if isinstance(step, Fetch | Patch))
+    return msgspec.structs.replace(entry, segments=segments, fetch_bytes=fetch_bytes)
+
+
+def _kept_segments(entry: PlanEntry, can_be_done: Callable[[Step], bool]) -> Iterator[Segment]:
+    """Steps that still can be done; the blocks of the others are fetched plainly."""
     lengths = entry.blockmap.lengths
     offset = 0
     for segment in entry.segments:
         step, size = segment.step, sum(lengths[segment.first : segment.end])
-        is_here = isinstance(step, Copy) and step.blob == origin
-        if is_here or isinstance(step, Fetch | Fill):
+        if can_be_done(step):
             yield segment
         else:
             plain = Fetch(Codec.RAW, entry.sha256, offset, size)

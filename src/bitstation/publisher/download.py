@@ -118,7 +118,7 @@ class Download:
     def _known_origin(self) -> _Origin | None:
         try:
             return msgspec.json.decode(self._origin.read_bytes(), type=_Origin)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, msgspec.MsgspecError, UnicodeError):
             return None
 
     def _receive(self, have: int) -> None:

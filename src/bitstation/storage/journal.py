@@ -10,7 +10,7 @@ import binascii
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 
 import msgspec
 
@@ -20,6 +20,9 @@ from bitstation.core.retention import DEFAULT_KEPT
 from bitstation.storage.durable import Disk
 
 MAX_JOURNAL_BYTES = 64 * 1024 * 1024
+
+_Number = Annotated[int, msgspec.Meta(ge=0)]
+_Block = Annotated[int, msgspec.Meta(ge=0, le=MAX_BLOCKS)]
 
 
 class Begin(msgspec.Struct, frozen=True, tag="begin"):
@@ -41,23 +44,23 @@ class EntryDone(msgspec.Struct, frozen=True, tag="entry"):
     the bytes again.
     """
 
-    entry: int
+    entry: _Number
 
 
 class BlocksDone(msgspec.Struct, frozen=True, tag="blocks"):
     """Blocks of a file that is being built were written and their digests were right."""
 
-    entry: int
-    first: int
-    count: int
+    entry: _Number
+    first: _Block
+    count: _Block
 
 
 class BlockPart(msgspec.Struct, frozen=True, tag="part"):
     """The first ``length`` bytes of a block were written; nobody could say yet what they are."""
 
-    entry: int
-    block: int
-    length: int
+    entry: _Number
+    block: _Block
+    length: _Number
 
 
 class StepBegun(msgspec.Struct, frozen=True, tag="step"):
@@ -78,8 +81,8 @@ class JournalFacts(msgspec.Struct):
     step: Step | None = None
     done: set[int] = msgspec.field(default_factory=set)
     """Entries that are whole."""
-    blocks: dict[int, set[int]] = msgspec.field(default_factory=dict)
-    """Numbers of the blocks that are there, by entry."""
+    blocks: dict[int, list[range]] = msgspec.field(default_factory=dict)
+    """Numbers of the blocks that are there, by entry: runs, in the order of their records."""
     parts: dict[int, dict[int, int]] = msgspec.field(default_factory=dict)
     """By entry and block: how many bytes of it are there."""
 
@@ -89,16 +92,27 @@ class JournalFacts(msgspec.Struct):
             case EntryDone():
                 self.done.add(record.entry)
             case BlocksDone():
-                numbers = range(record.first, record.first + min(record.count, MAX_BLOCKS))
-                self.blocks.setdefault(record.entry, set()).update(numbers)
+                runs, first = self.blocks.setdefault(record.entry, []), record.first
+                if runs and runs[-1].stop == first:
+                    first = runs.pop().start
+                runs.append(range(first, record.first + record.count))
+                self._forget_parts(record)
             case BlockPart():
                 self.parts.setdefault(record.entry, {})[record.block] = record.length
+
+    def _forget_parts(self, done: BlocksDone) -> None:
+        """A block that was there once has no part: where it is damaged now, so is that."""
+        parts, numbers = self.parts.get(done.entry, {}), range(done.first, done.first + done.count)
+        shorter = numbers if len(numbers) < len(parts) else list(parts)
+        for block in shorter:
+            if block in numbers:
+                parts.pop(block, None)
 
     def records(self) -> Iterator[Done]:
         """Records that say the same."""
         yield from (EntryDone(entry) for entry in sorted(self.done))
-        for entry, blocks in sorted(self.blocks.items()):
-            yield from (BlocksDone(entry, block, 1) for block in sorted(blocks))
+        for entry, runs in sorted(self.blocks.items()):
+            yield from (BlocksDone(entry, run.start, len(run)) for run in runs)
         for entry, parts in sorted(self.parts.items()):
             yield from (BlockPart(entry, block, length) for block, length in sorted(parts.items()))
 
@@ -178,5 +192,5 @@ def _parsed(line: bytes) -> Record | None:
         return None
     try:
         return _decoder.decode(body)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeError):
         return None

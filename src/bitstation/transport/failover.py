@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 
 from bitstation.core.digest import Digest
-from bitstation.errors import NotFound, SourceError
+from bitstation.errors import DigestMismatch, NotFound, SourceError
 from bitstation.transport.source import Offer, RangeReader, Source
 
 REST_S = 30.0
@@ -46,6 +46,27 @@ class FailoverSource(Source):
                 if source.name == name:
                     self._lied[number].add(digest)
 
+    def read_object(
+        self, digest: Digest, max_bytes: int, on_bytes: Callable[[int], object] | None = None
+    ) -> bytes:
+        """A small blob whole, from the first source that gives it as it should be.
+
+        Raises SourceError, DigestMismatch.
+        """
+        failure: SourceError | DigestMismatch | None = None
+        for number in self._order(digest):
+            source = self._sources[number]
+            try:
+                data = source.read_object(digest, max_bytes, on_bytes)
+            except (SourceError, DigestMismatch) as error:
+                self._note_fault(number, digest, error)
+                failure = error if isinstance(failure, NotFound | None) else failure
+            else:
+                self._note(number, failed=False)
+                return data
+        assert failure is not None  # there is at least one source
+        raise failure
+
     def close(self) -> None:
         """Close all sources."""
         for source in self._sources:
@@ -73,12 +94,8 @@ class FailoverSource(Source):
             source = self._sources[number]
             try:
                 return _Watched(self, number, source, source._open(digest, offset, length))
-            except NotFound as error:
-                with self._lock:
-                    self._without.add((number, digest))
-                failure = failure or error
             except SourceError as error:
-                self._note(number, failed=True)
+                self._note_fault(number, digest, error)
                 failure = error if isinstance(failure, NotFound | None) else failure
         assert failure is not None  # there is at least one source
         raise failure
@@ -98,6 +115,17 @@ class FailoverSource(Source):
         lies = self._lied[number]
         lacks = digest is not None and (number, digest) in self._without
         return digest not in lies and len(lies) < _LIES and not lacks
+
+    def _note_fault(self, number: int, digest: Digest, error: SourceError | DigestMismatch) -> None:
+        """Remember why a source gave no blob."""
+        if isinstance(error, NotFound):
+            with self._lock:
+                self._without.add((number, digest))
+        elif isinstance(error, DigestMismatch):
+            with self._lock:
+                self._lied[number].add(digest)
+        else:
+            self._note(number, failed=True)
 
     def _note(self, number: int, *, failed: bool) -> None:
         """Count what came of asking a source."""

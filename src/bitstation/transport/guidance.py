@@ -51,6 +51,8 @@ class Guidance(msgspec.Struct, frozen=True):
     inline: bytes = b""
     received_bytes: int = 0
     """Body bytes that it took to know all this."""
+    is_local: bool = False
+    """Nothing of it was asked for: this machine has the papers of the release."""
 
 
 NO_GUIDANCE = Guidance()
@@ -63,20 +65,20 @@ def find_way(source: Source, offer: Offer, known: Known) -> Guidance:
     """
     papers = known.papers(offer.manifest_hash) if offer.manifest_hash else None
     if papers is not None:
-        return Guidance(papers.manifest, papers.atlas, _atlas_of(papers))
-    received = 0
+        return Guidance(papers.manifest, papers.atlas, _atlas_of(papers), is_local=True)
+    received: list[int] = []
     for ref, base in _ways(offer, known):
         try:
             return _guided(source, offer, ref, base, received)
         except (NotFound, ManifestError, DigestMismatch, SourceBroken):
             # Nothing of it was believed; a longer way is always there.
-            received += ref.size
+            continue
     if offer.manifest_bytes is not None:
-        return Guidance(offer.manifest_bytes, received_bytes=received)
+        return Guidance(offer.manifest_bytes, received_bytes=sum(received))
     if offer.manifest is None:
         raise SourceBroken(source=source.name, detail="offers a release without a manifest")
-    data = source.read_object(offer.manifest.sha256, MAX_MANIFEST_BYTES)
-    return Guidance(data, received_bytes=received + len(data))
+    data = source.read_object(offer.manifest.sha256, MAX_MANIFEST_BYTES, received.append)
+    return Guidance(data, received_bytes=sum(received))
 
 
 def _ways(offer: Offer, known: Known) -> Iterator[tuple[GuideRef, Papers | None]]:
@@ -90,15 +92,17 @@ def _ways(offer: Offer, known: Known) -> Iterator[tuple[GuideRef, Papers | None]
 
 
 def _guided(
-    source: Source, offer: Offer, ref: GuideRef, base: Papers | None, received: int
+    source: Source, offer: Offer, ref: GuideRef, base: Papers | None, received: list[int]
 ) -> Guidance:
     if ref.size > MAX_GUIDE_BYTES:
         raise SourceBroken(source=source.name, detail=f"offers a guide of {ref.size} bytes")
-    data = source.read_object(ref.sha256, ref.size)
+    data = source.read_object(ref.sha256, ref.size, received.append)
     what = f"the guide of {source.name}"
     guide = parse_guide(data, what=what)
     if guide.base != ref.base or offer.manifest_hash not in (None, guide.target):
         raise ManifestError.of(what, ["it leads elsewhere than was offered"])
+    if offer.manifest is not None and guide.manifest.digest != offer.manifest.sha256:
+        raise ManifestError.of(what, ["its manifest is another than was offered"])
     found = unfold(guide, base)
     atlas = parse_atlas(found.papers.atlas, what=what)
     counts: dict[Digest, int] = {digest: len(each) for digest, each in atlas.maps.items()}
@@ -109,7 +113,7 @@ def _guided(
         atlas,
         recipes,
         found.inline,
-        received + len(data),
+        sum(received),
     )
 
 

@@ -241,7 +241,7 @@ class HqClient:
     def _decoded(self, answer: Answer, kind: type[T]) -> T:
         try:
             return msgspec.json.decode(answer.body, type=kind)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeError) as error:
             raise SourceBroken(source=self.name, detail=str(error)) from error
 
     def _problem(self, method: str, answer: Answer) -> BitStationError:
@@ -309,7 +309,7 @@ def _session_path(session_id: str) -> str:
 def _problem_in(answer: Answer) -> Problem:
     try:
         return msgspec.json.decode(answer.body, type=Problem)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeError):
         return Problem("about:blank", "", answer.status, "")
 
 

@@ -7,7 +7,7 @@ family, so that a source can lie about content only, and content is hashed by wh
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -109,6 +109,24 @@ class Source(abc.ABC):
         """
         offer = self._resolve(tool_id, version)
         guidance = find_way(self, offer, known)
+        try:
+            return self._resolved(offer, guidance, tool_id, version, legacy=legacy)
+        except (ManifestError, UnexpectedRelease):
+            if not guidance.is_local:
+                raise
+        # The copy of it that is here is damaged.
+        guidance = find_way(self, offer, NOTHING_KNOWN)
+        return self._resolved(offer, guidance, tool_id, version, legacy=legacy)
+
+    def _resolved(
+        self,
+        offer: Offer,
+        guidance: Guidance,
+        tool_id: str | None,
+        version: str | None,
+        *,
+        legacy: bool,
+    ) -> Resolved:
         data, lowered = guidance.manifest_bytes, False
         try:
             manifest = parse_manifest(data, what=f"the manifest of {self.name}")
@@ -142,14 +160,21 @@ class Source(abc.ABC):
                 given=f"manifest_hash {manifest.manifest_hash}",
             )
 
-    def read_object(self, digest: Digest, max_bytes: int) -> bytes:
-        """A small blob whole, its digest checked. Raises SourceError, DigestMismatch."""
+    def read_object(
+        self, digest: Digest, max_bytes: int, on_bytes: Callable[[int], object] | None = None
+    ) -> bytes:
+        """A small blob whole, its digest checked; ``on_bytes`` hears what is received.
+
+        Raises SourceError, DigestMismatch.
+        """
         reader = self._open(digest, 0, None)
         try:
             data = bytearray()
             block = memoryview(bytearray(65536))
             while count := reader.readinto(block):
                 data += block[:count]
+                if on_bytes is not None:
+                    on_bytes(count)
                 if len(data) > max_bytes:
                     raise SourceBroken(source=self.name, detail=f"{digest} exceeds {max_bytes} B")
         finally:

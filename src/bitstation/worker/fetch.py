@@ -140,6 +140,8 @@ class BlockFetcher:
         while want.received < want.size_bytes:
             self._intake.check()
             count = pieces.readinto(piece[: want.size_bytes - want.received])
+            want.is_mixed |= want.giver not in ("", reader.source)
+            want.giver = reader.source
             building.write(offset + want.received, piece[:count])
             want.hasher.update(piece[:count])
             want.received += count
@@ -152,10 +154,15 @@ class BlockFetcher:
         building = want.building
         if want.hasher.digest() == building.map.digest(want.first):
             building.settle(want.first, 1)
+        elif want.is_resumed:
+            # Its beginning was rotten, and no source gave that now.
+            want.restart()
+            self.request([want], first=True)
         else:
             want.mismatches += 1
+            if not want.is_mixed:
+                self._blame(want, source)
             want.restart()
-            self._blame(want, source)
             if want.mismatches > 1:
                 building.abandon()
             else:

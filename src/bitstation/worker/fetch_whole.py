@@ -20,7 +20,6 @@ from bitstation.worker.run import Run
 
 BLOCK_BYTES = 2 * 1024 * 1024
 WRITEBACK_BYTES = 32 * 1024 * 1024
-_ATTEMPTS = 2
 
 
 class FileFetcher:
@@ -35,23 +34,31 @@ class FileFetcher:
         self._written = written
 
     def fetch(self, index: int | None, entry: PlanEntry, target: Path) -> None:
-        """Fetch a file. Raises DigestMismatch when it is another twice over.
+        """Fetch a file. Raises DigestMismatch when a source gives another twice over.
 
         ``index`` is the entry's in the plan, None where no journal is kept.
         """
-        for attempt in range(_ATTEMPTS):
+        blamed: set[str] = set()
+        while True:
             self._intake.check()
             self._run.disk.remove(target)
-            actual, source = self._receive(entry, target)
+            actual, givers = self._receive(entry, target)
             if actual == entry.sha256:
                 self.place(index, entry, target, entry.size_bytes)
                 return
             self._run.disk.remove(target)
-            # A second time would be a source that holds other bytes, not a bad transfer.
-            healed = attempt + 1 < _ATTEMPTS
-            self._intake.source.distrust(entry.sha256, source)
-            self._run.emit(IntegrityFailed, path=entry.path, source=source, healed=healed)
-        raise DigestMismatch(path=entry.path, source=source, expected=entry.sha256, actual=actual)
+            # Of several that gave a part, those are doubted first that did not go on to the end.
+            doubted = givers[:-1] or givers
+            # A second time it is a source that holds other bytes, not a bad transfer.
+            healed = not blamed.issuperset(doubted)
+            for source in doubted:
+                self._intake.source.distrust(entry.sha256, source)
+                self._run.emit(IntegrityFailed, path=entry.path, source=source, healed=healed)
+            if not healed:
+                raise DigestMismatch(
+                    path=entry.path, source=doubted[-1], expected=entry.sha256, actual=actual
+                )
+            blamed.update(doubted)
 
     def place(self, index: int | None, entry: PlanEntry, target: Path, received: int) -> None:
         """Say that a file is whole; ``received`` bytes of it came from the source."""
@@ -67,16 +74,17 @@ class FileFetcher:
             source=self._intake.source.name if entry.is_download else "",
         )
 
-    def _receive(self, entry: PlanEntry, target: Path) -> tuple[str, str]:
-        """Write an entry's bytes; their digest and who gave the last. A broken transfer goes on."""
+    def _receive(self, entry: PlanEntry, target: Path) -> tuple[str, list[str]]:
+        """Write an entry's bytes; their digest and who gave them. A broken transfer goes on."""
         with self._run.disk.open_new(target) as file:
             self._run.disk.preallocate(file, entry.size_bytes)
             pipe = _HashingWriter(self._run, file, entry.size_bytes)
-            failures, restarts, source = 0, 0, self._intake.source.name
+            failures, restarts = 0, 0
+            givers: list[str] = []
             while pipe.written < entry.size_bytes:
                 before = pipe.written
                 try:
-                    source = self._read_on(entry, pipe)
+                    self._read_on(entry, pipe, givers)
                 except SourceError as error:
                     pipe.settle()
                     if isinstance(error, RangeIgnored | SourceChanged) and restarts < ATTEMPTS:
@@ -84,6 +92,7 @@ class FileFetcher:
                         error = SourceBroken(source=error.fields["source"], detail=str(error))
                         restarts += 1
                         pipe.restart()
+                        givers.clear()
                         before = 0
                     received = pipe.written - before
                     failures = self._intake.failures_after(error, received, failures)
@@ -91,17 +100,19 @@ class FileFetcher:
             digest = pipe.digest()
             if entry.executable:
                 self._run.disk.set_executable(file)
-        return digest, source
+        return digest, givers or [self._intake.source.name]
 
-    def _read_on(self, entry: PlanEntry, pipe: _HashingWriter) -> str:
-        """Read what is left; the name of the source that gave it."""
+    def _read_on(self, entry: PlanEntry, pipe: _HashingWriter, givers: list[str]) -> None:
+        """Read what is left; the name of the source that gives of it is added."""
         left = entry.size_bytes - pipe.written
         with self._intake.source.read_range(entry.sha256, pipe.written, left) as reader:
             blocks = Filling(reader)
             while pipe.written < entry.size_bytes:
                 self._intake.check()
                 self._intake.count(reader.source, pipe.take(blocks))
-            return reader.source
+                if givers[-1:] != [reader.source]:
+                    givers[:] = [name for name in givers if name != reader.source]
+                    givers.append(reader.source)
 
 
 class _HashingWriter:

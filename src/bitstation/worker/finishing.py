@@ -7,8 +7,9 @@ its hashing; a fetched one is read back from the page cache.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import BinaryIO
@@ -54,7 +55,10 @@ class Finisher:
         try:
             is_rework = building.entry.how is How.REWORK
             digest = self.finish_in_place(building) if is_rework else self.finish(building)
-            if digest != building.entry.sha256 and self.mend(building):
+            if digest != building.entry.sha256:
+                # Even where no block is wrong now: a copy may have ended early, and what it gave
+                # was hashed before it was fetched over.
+                self.mend(building)
                 digest = self.hash_again(building)
         except Abandoned:
             return False
@@ -94,8 +98,8 @@ class Finisher:
                 building.write(building.offsets[number], bytes([value]) * length)
                 building.settle(number, 1)
 
-    def mend(self, building: Building) -> bool:
-        """Find blocks that are not what the map says, and fetch those; False if there are none."""
+    def mend(self, building: Building) -> None:
+        """Find blocks that are not what the map says, and fetch those."""
         wrong = []
         with building.path.open("rb", buffering=0) as reader:
             for number, block in enumerate(building.map.blocks()):
@@ -105,10 +109,10 @@ class Finisher:
                     wrong.append(number)
         for number in wrong:
             building.unsettle(number)
-            self._refetch(building, number, 1)
+        for first, count in _runs(wrong):
+            self._refetch(building, first, count)
         for number in wrong:
             building.wait_for(number, self.check)
-        return bool(wrong)
 
     def hash_again(self, building: Building) -> Digest:
         """Digest of the file as it lies there now."""
@@ -174,18 +178,26 @@ class _Pass:
         """Take a span of a local file in. Raises SourceVanished when none gives all of it."""
         start, end = (self._building.offsets[number] for number in (segment.first, segment.end))
         for name in names:
-            with _opened(name) as source:
-                source.seek(step.offset + self._at - start)
-                while self._at < end:
-                    check()
-                    count = _read(source, self._chunk[: end - self._at])
-                    if not count:
-                        break
-                    self._put(count)
+            with contextlib.suppress(SourceVanished):
+                self._copy_from(name, step.offset - start, end, check)
             if self._at == end:
                 self._building.settle(segment.first, segment.count)
                 return
         raise SourceVanished
+
+    def _copy_from(self, name: Path, ahead: int, end: int, check: Callable[[], None]) -> None:
+        """Go on to ``end`` with what lies ``ahead`` bytes further on in a file, as far as it goes.
+
+        Raises SourceVanished.
+        """
+        with _opened(name) as source:
+            _seek(source, ahead + self._at)
+            while self._at < end:
+                check()
+                count = _read(source, self._chunk[: end - self._at])
+                if not count:
+                    return
+                self._put(count)
 
     def fill(self, segment: Segment, value: int) -> None:
         """Take a run of one byte value in."""
@@ -216,10 +228,27 @@ class _Pass:
             self._hashing = None
 
 
+def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Ascending numbers as (first, count) of those that follow each other."""
+    first = 0
+    for at in range(1, len(numbers) + 1):
+        if at == len(numbers) or numbers[at] != numbers[at - 1] + 1:
+            yield numbers[first], at - first
+            first = at
+
+
 def _opened(path: Path) -> BinaryIO:
     try:
         return path.open("rb", buffering=0)
     except OSError as error:
+        raise SourceVanished from error
+
+
+def _seek(source: BinaryIO, offset: int) -> None:
+    try:
+        source.seek(offset)
+    except OSError as error:
+        # Farther than any file of this volume can be long.
         raise SourceVanished from error
 
 

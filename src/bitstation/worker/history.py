@@ -42,7 +42,7 @@ def read_history(tree: ToolTree) -> list[HistoryRecord]:
     for line in lines:
         try:
             records.append(msgspec.json.decode(line, type=HistoryRecord))
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeError):
             continue
     return records
 

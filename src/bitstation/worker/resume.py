@@ -65,10 +65,14 @@ def _is_as_long(staging: Path, entry: PlanEntry) -> bool:
     return facts.is_file and facts.size == entry.size_bytes and facts.links == 1
 
 
-def _right_blocks(run: Run, staging: Path, entry: PlanEntry, claimed: Iterable[int]) -> set[int]:
+def _right_blocks(run: Run, staging: Path, entry: PlanEntry, claimed: Iterable[range]) -> set[int]:
     """Those of the claimed blocks that hold what the map says; hashed on all cores."""
     blocks = list(entry.blockmap.blocks())
-    numbers = sorted(number for number in claimed if number < len(blocks))
+    is_claimed = bytearray(len(blocks))
+    for each in claimed:
+        end = min(each.stop, len(blocks))
+        is_claimed[each.start : end] = b"\1" * max(0, end - each.start)
+    numbers = [number for number, flag in enumerate(is_claimed) if flag]
     pool, right = host.shared_pool(), set()
     with (staging / entry.path).open("rb", buffering=0) as file:
         batch: list[tuple[int, Future[bool]]] = []

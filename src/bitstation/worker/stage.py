@@ -25,7 +25,7 @@ from bitstation.core.recipe import Copy, Patch, Segment
 from bitstation.core.reworking import plan_rework
 from bitstation.core.scopes import MANIFEST_NAME
 from bitstation.errors import DiskFull, StoreCorrupt
-from bitstation.storage.journal import Begin, JournalFacts, read_journal
+from bitstation.storage.journal import Begin, BlocksDone, JournalFacts, read_journal
 from bitstation.storage.reuse import LINK_FROM_BYTES
 from bitstation.transport.source import Resolved, Source
 from bitstation.worker.assemble import Assembly, Kept
@@ -173,7 +173,10 @@ def _begin(run: Run, plan: Plan, staging: Path, kept: Kept) -> None:
         plan.from_version,
         run.options.keep,
     )
-    facts = JournalFacts(done=set(kept.whole), blocks=kept.blocks, parts=kept.parts)
+    facts = JournalFacts(done=set(kept.whole), parts=kept.parts)
+    for index, blocks in kept.blocks.items():
+        for block in sorted(blocks):
+            facts.add(BlocksDone(index, block, 1))
     run.journal.begin(begin, facts.records())
 
 

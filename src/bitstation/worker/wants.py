@@ -25,6 +25,12 @@ class Want:
         self.count = segment.count
         self.step: Fetch | Patch = segment.step
         self.received = 0
+        self.is_resumed = False
+        """What it began with was left by an interrupted run, and nobody proved it."""
+        self.giver = ""
+        """Name of the source that gave of it last."""
+        self.is_mixed = False
+        """Several sources gave of it, so that none can be blamed."""
         self.hasher = hashlib.sha256()
         self.mismatches = 0
 
@@ -56,7 +62,8 @@ class Want:
 
     def restart(self) -> None:
         """Forget what was received."""
-        self.received, self.hasher = 0, hashlib.sha256()
+        self.received, self.hasher, self.is_resumed = 0, hashlib.sha256(), False
+        self.giver, self.is_mixed = "", False
 
     def plainly(self) -> list[Want]:
         """The same blocks, each to be fetched as it is."""
@@ -84,7 +91,7 @@ def _go_on(want: Want, length: int) -> None:
         file.seek(want.building.offsets[want.first])
         data = file.read(min(length, want.size_bytes - 1))
     want.hasher.update(data)
-    want.received = len(data)
+    want.received, want.is_resumed = len(data), True
 
 
 def requests_of(wants: Sequence[Want], connections: int) -> list[list[Want]]:
