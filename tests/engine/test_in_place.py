@@ -14,7 +14,7 @@ from bitstation.core.lifecycle import ToolState
 from bitstation.errors import DiskFull, NotFound
 from bitstation.testing.faulty_disk import FaultyDisk, QuickDisk, Stopped
 from bitstation.testing.mapped import map_release
-from bitstation.testing.memory_source import MemorySource
+from bitstation.testing.memory_source import Asked, MemorySource
 from bitstation.testing.releases import make_release
 from bitstation.worker import fit
 from bitstation.worker.fit import InPlacePossible
@@ -108,6 +108,23 @@ def test_until_it_is_done_the_tool_is_interrupted(
     check(installed, SECOND)
     asked = sum(length or 0 for _at, length in asked_of(again, digest_of(NEW_MODEL)))
     assert asked <= 4 * BLOCK
+
+
+def test_a_name_that_came_later_keeps_what_it_shows(
+    installed: DeltaUpdater, make_updater: MakeUpdater
+) -> None:
+    source = source_of(SECOND, FIRST)
+    mine = installed.tree.path / "mine.gguf"
+
+    def link(asked: Asked) -> None:
+        model = installed.tree.release("1.0.0") / "m.gguf"
+        if asked.digest == digest_of(b"2") and not mine.exists():
+            mine.hardlink_to(model)
+
+    source.before_open = link
+    make_updater(options=IN_PLACE).update(source)
+    check(installed, SECOND)
+    assert mine.read_bytes() == OLD_MODEL
 
 
 def test_it_may_be_killed_after_any_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

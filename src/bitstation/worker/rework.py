@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from bitstation import host
 from bitstation.core.moves import Move, order_moves
 from bitstation.core.plan import How, Plan, PlanEntry
 from bitstation.core.recipe import Copy
@@ -87,6 +88,10 @@ def lacking_after(run: Run, building: Building) -> list[Want]:
     Raises OSError, UpdateCancelled. Cost: one read of the file to find what is in place, one of
     what moves; a block of memory.
     """
+    if host.stat_facts(building.path).links > 1:
+        # Somebody gave it another name since it was planned: that one keeps what it shows.
+        building.abandon(damaged=False)
+        return []
     _move_blocks(run, building)
     wants = list(wants_of(building))
     for segment in building.entry.segments:
