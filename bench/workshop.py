@@ -9,9 +9,10 @@ import shutil
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import timing
 
@@ -22,16 +23,38 @@ _BLOCK_BYTES = 4 * 1024 * 1024
 _HQ_STOP_S = 30
 
 
-class Workshop:
-    """One case's folder and sizes. ``quick`` bounds both, for machines that others use."""
+class Sizes(NamedTuple):
+    """How much is measured. ``quick`` bounds it, for machines that others use."""
 
-    def __init__(self, folder: Path, *, quick: bool, rounds: int, big_bytes: int) -> None:
+    quick: bool = False
+    rounds: int = 7
+    big_bytes: int = 5 * 10**9
+    sparse_bytes: int = 20 * 10**9
+    scale: float = 1.0
+    workloads: tuple[str, ...] = ()
+    corpus: Path = Path()
+
+
+class Workshop:
+    """One case's folder and sizes, and what it has to show besides its rows."""
+
+    def __init__(self, folder: Path, sizes: Sizes) -> None:
         self.folder = folder
-        self.quick = quick
-        self.rounds = rounds
-        self.big_bytes = big_bytes
+        self.sizes = sizes
+        self.quick = sizes.quick
+        self.rounds = sizes.rounds
         self.cache = folder / "cache"
+        self.texts: list[str] = []
+        self.drawings: dict[str, str] = {}
         folder.mkdir(parents=True)
+
+    def attach(self, text: str) -> None:
+        """Markdown that stands below the case's table."""
+        self.texts.append(text)
+
+    def draw(self, drawings: Mapping[str, str]) -> None:
+        """SVG pictures, by the name of their file."""
+        self.drawings.update(drawings)
 
     def of(self, full: int, quick: int) -> int:
         """A size or count, as bounded as was asked for."""
@@ -41,10 +64,10 @@ class Workshop:
         """Verdict on a ratio; at small sizes it tells of process starts, so there is none."""
         return None if self.quick else met
 
-    def bitstation(self, *words: str | Path) -> timing.Measured:
+    def bitstation(self, *words: str | Path, private: bool = False) -> timing.Measured:
         """The command as a process, its ledger of the publisher in this folder."""
         environment = {"BITSTATION_CACHE_DIR": str(self.cache), "BITSTATION_LANG": "en"}
-        return timing.measure([*BITSTATION, *words], environment)
+        return timing.measure([*BITSTATION, *words], environment, private=private)
 
     def warm_up(self) -> None:
         """Run what will be measured once, so that Python keeps the bytecode of all it imports."""
@@ -55,9 +78,10 @@ class Workshop:
         self.bitstation("status", "--root", self.folder / "root")
 
     @contextmanager
-    def hq(self) -> Iterator[Hq]:
+    def hq(self, data: Path | None = None) -> Iterator[Hq]:
         """An HQ that answers on loopback, as the process it is for users."""
-        words = ["hq", "serve", "--data", self.folder / "hq", "--listen", "127.0.0.1:0", "--json"]
+        data = data or self.folder / "hq"
+        words = ["hq", "serve", "--data", data, "--listen", "127.0.0.1:0", "--json"]
         log = self.folder / "hq.log"
         with log.open("wb") as file:
             process = subprocess.Popen(
@@ -86,7 +110,7 @@ class Hq:
         self._shop = shop
         self.pid = pid
         self.url = url
-        self._token_file = token_file
+        self.token_file = token_file
 
     def file_url(self, version: str, path: str) -> str:
         """Address of a file of a release."""
@@ -95,7 +119,7 @@ class Hq:
     def publish(self, tool: Path) -> timing.Measured:
         """Make a tool folder's manifest and bring the release to HQ; the second is measured."""
         self._shop.bitstation("manifest", tool, "-q")
-        token = ("--token-file", self._token_file)
+        token = ("--token-file", self.token_file)
         return self._shop.bitstation("hq", "import", tool, "--hq", self.url, *token, "-q")
 
     def sent_bytes(self) -> int:

@@ -30,6 +30,13 @@ def _is_root() -> bool:
     return sys.platform != "win32" and os.geteuid() == 0
 
 
+def _has_peers() -> bool:
+    # Debian keeps nginx where only root's shell looks.
+    path = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin"
+    peers = ("nginx", "curl", "openssl", "rsync", "zsync", "casync", "xdelta3", "zstd")
+    return all(shutil.which(peer, path=path) for peer in peers)
+
+
 # How a skip's reason may begin, and when that is true. Any other skip is a hole in the run.
 REASONS: dict[str, Callable[[], bool]] = {
     "only on Windows": lambda: sys.platform != "win32",
@@ -39,6 +46,7 @@ REASONS: dict[str, Callable[[], bool]] = {
     "not under Wine": _is_wine,
     "not as root": _is_root,
     "needs a GPU": lambda: shutil.which("nvidia-smi") is None,
+    "needs the bench's peers": lambda: not _has_peers(),
     "needs PowerShell": lambda: shutil.which("pwsh") is None and shutil.which("powershell") is None,
     # The test itself has just tried, on the volume it was given.
     "needs reflinks": lambda: True,

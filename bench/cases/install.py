@@ -44,6 +44,6 @@ def run(shop: workshop.Workshop) -> Iterator[Row]:
         f"curl + sync FILE, unverified: {theirs.seconds()}, {speed(size, theirs.median_s)}, "
         f"{theirs.cpu_s:.2f} s CPU",
         f"{part:.2f} of its speed",
-        ">= 0.6",
-        shop.judged(part >= 0.6),
+        ">= 0.7",
+        shop.judged(part >= 0.7),
     )

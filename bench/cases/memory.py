@@ -13,7 +13,7 @@ _BOUND_BYTES = 150_000_000
 
 def run(shop: workshop.Workshop) -> Iterator[Row]:
     """One row a room. The file is sparse at its source only: every copy of it is written."""
-    size = shop.big_bytes
+    size = shop.sizes.big_bytes
     tool = workshop.write_tool(shop.folder / workshop.TOOL_ID, "1.0.0", small_files=4)
     workshop.write_sparse(tool / workshop.MODEL, size)
     root, dist = shop.folder / "root", shop.folder / "dist"

@@ -25,6 +25,8 @@ MODEL = bytes(range(256)) * 4000  # 1.02 MB
 MODEL_DIGEST = digest_of(MODEL)
 OLD = make_release({"a.txt": b"old", "same.txt": b"same"}, "1.0.0")
 NEW = make_release({"a.txt": b"new", "same.txt": b"same", "models/m.bin": MODEL}, "1.1.0")
+RECEIVED = len(MODEL) + len(b"new") + len(NEW.manifest.encode())
+"""Bytes of an update that receives each once: the model, the other file, the manifest."""
 NAME = "hq.invalid"
 CERTIFICATES = Path(__file__).with_name("certificates")
 AUTHORITY = CERTIFICATES / "authority.pem"

@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+from bitstation.core.digest import digest_of
 from bitstation.errors import (
     NotFound,
     SourceBroken,
@@ -31,6 +32,8 @@ from tests.attack.network import (
     MODEL,
     MODEL_DIGEST,
     NAME,
+    NEW,
+    RECEIVED,
     Names,
     Worker,
     head_of,
@@ -127,7 +130,7 @@ def test_n07_proxy_407(worker: Worker, names: Names, monkeypatch: pytest.MonkeyP
     assert "secret" not in str(error) + repr(error) + str(error.fields)
 
 
-@pytest.mark.parametrize("path", ["", "manifest.json", MODEL_DIGEST])
+@pytest.mark.parametrize("path", ["", "offer.json", MODEL_DIGEST])
 def test_n08_captive_portal(worker: Worker, source: HqSource, path: str):
     """R, and retryable: somebody signs in."""
     worker.hq.twist = lambda asked, honest: HTML if asked.target.endswith(path) else honest
@@ -192,7 +195,7 @@ def test_n13_503(worker: Worker, server: WebServer, source: HqSource):
 def test_n14_range_ignored(worker: Worker, server: WebServer, source: HqSource):
     """H: whole files are taken whole. In the middle of one: contract/test_hq_client.py."""
     worker.hq.twist = of_model(said(200, MODEL))
-    assert worker.heals(source).bytes_downloaded == SIZE + len(b"new")
+    assert worker.heals(source).bytes_downloaded == RECEIVED
 
 
 @pytest.mark.parametrize("span", [f"1-{SIZE}/{SIZE + 1}", f"0-{SIZE - 1}/{SIZE - 1}", "all", ""])
@@ -261,7 +264,7 @@ def test_n22_chunked_truncated(worker: Worker, server: WebServer, source: HqSour
     """H: what came is kept, the rest is asked for."""
     cut = chunked(MODEL[:5000], MODEL[5000:]).cut(300_000)
     worker.hq.twist = once(cut)
-    assert worker.heals(source).bytes_downloaded == SIZE + len(b"new")
+    assert worker.heals(source).bytes_downloaded == RECEIVED
     assert len(asked_for_model(server)) == 2
 
 
@@ -269,15 +272,14 @@ def test_n22_chunked_truncated(worker: Worker, server: WebServer, source: HqSour
 def test_n23_endless_data(worker: Worker, source: HqSource, endless: Said):
     """H: cut at the file's size, of which the bytes are proved; nothing more is received."""
     worker.hq.twist = of_model(endless)
-    assert worker.heals(source).bytes_downloaded == SIZE + len(b"new")
+    assert worker.heals(source).bytes_downloaded == RECEIVED
 
 
 def test_n23_endless_manifest(worker: Worker, source: HqSource):
     """R: bounded by what a manifest may be."""
     endless = said(200, b" " * (33 << 20))
-    worker.hq.twist = lambda asked, honest: (
-        endless if asked.target.endswith("manifest.json") else honest
-    )
+    manifest = digest_of(NEW.manifest.encode())
+    worker.hq.twist = lambda asked, honest: endless if asked.target.endswith(manifest) else honest
     worker.refuses_then_heals(source, SourceBroken)
 
 

@@ -19,6 +19,7 @@ from bitstation.testing.invariants import check_settled, wrong_files
 from bitstation.testing.mapped import BLOCK_BYTES, Mapped, guide_to, map_of, map_release, offer
 from bitstation.testing.memory_source import Asked, MemorySource, other_bytes, unreachable
 from bitstation.testing.releases import TOOL_ID, make_release
+from bitstation.transport.failures import RangeIgnored
 from bitstation.worker import intake
 
 _RANDOM = random.Random(1)
@@ -376,3 +377,18 @@ def test_staged_blocks_are_believed_only_after_reading(updater: DeltaUpdater) ->
     updater.update(again)
     assert wrong_files(updater.tree.release("1.0.0"), FIRST.release.manifest) == []
     assert TOOL_ID in str(updater.tree.path)
+
+
+def test_a_server_without_ranges_gives_whole_files(updater: DeltaUpdater) -> None:
+    """Several connections notice it at once, while blocks of the file are on their way."""
+    source = source_of(FIRST)
+    source.concurrency = 4
+    digest = FIRST.digest("model.bin")
+
+    def whole_only(asked: Asked) -> None:
+        if asked.digest == digest and asked.offset:
+            raise RangeIgnored(source="memory", what="it", offset=asked.offset)
+
+    source.before_open = whole_only
+    updater.update(source)
+    check(updater, FIRST)

@@ -33,6 +33,7 @@ from bitstation.publisher.freight import Wish, wishes_in
 from bitstation.publisher.manifest import MakingOptions
 from bitstation.publisher.publish import Publication, Published, Publisher
 from bitstation.publisher.static_destination import StaticDestination
+from bitstation.recipes.release import Made
 from bitstation.storage.durable import Disk
 from bitstation.storage.hashing import Stop
 from bitstation.storage.ledger import Ledger
@@ -162,6 +163,22 @@ def test_publishing_the_same_again_reads_and_changes_nothing(
 def contents(folder: Path) -> dict[str, bytes]:
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != "lock")
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_guides_that_are_worth_nothing_are_made_once(
+    publish: Publish, mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plain_only(*given: Any, **options: Any) -> Made:
+        made = make_mapped(*given, **options)
+        return msgspec.structs.replace(made, guides=made.guides[:1])
+
+    monkeypatch.setattr(guides, "make_release", plain_only)
+    publish(FIRST)
+    assert publish(SECOND).guides == 1
+    assert publish(SECOND).guides == 0
+    without = encode_offer(msgspec.structs.replace(offer_at(mirror), guides=()))
+    (mirror / offer_path(TOOL_ID, "1.1.0")).write_bytes(without)
+    assert publish(SECOND).guides == 1, "whatever was tried: there is none"
 
 
 def test_an_older_release_that_comes_later_is_not_the_latest(

@@ -52,13 +52,16 @@ def test_every_package_is_pinned_and_hashed_and_no_host_is_named(path: Path) -> 
 
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system["sys_platform"])
-def test_run_is_a_part_of_dev_everywhere(system: dict[str, str], python: str) -> None:
-    # dev.py adds dev.txt to an environment that holds run.txt, and takes the result for both.
+def test_run_is_a_part_of_bench_and_bench_of_dev(system: dict[str, str], python: str) -> None:
+    # dev.py adds one to an environment that holds a smaller, and takes the result for both.
     environment = {**system, "python_version": python, "python_full_version": f"{python}.9"}
     run = pinned(ROOT / "requirements/run.txt", environment)
     dev = pinned(ROOT / "requirements/dev.txt", environment)
+    bench = pinned(ROOT / "requirements/bench.txt", environment)
     assert {"msgspec", "uvicorn", "hatchling"} <= run.keys()
-    assert run.items() <= dev.items()
+    assert {"numpy", "gguf", "pyfastcdc"} <= bench.keys()
+    assert run.items() <= bench.items()
+    assert bench.items() <= dev.items()
 
 
 def test_windows_under_wine_has_the_versions_of_dev() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bitstation.core.names import (
+    MAX_VERSION_CHARS,
     TOOL_ID_PATTERN,
     is_older,
     newest,
@@ -28,7 +29,7 @@ VERSIONS = st.builds(
     st.tuples(NUMBERS, NUMBERS, NUMBERS),
     st.lists(PARTS, max_size=2),
     st.lists(st.from_regex(r"\A[0-9A-Za-z-]{1,5}\Z"), max_size=2),
-)
+).filter(lambda text: len(text) <= MAX_VERSION_CHARS)
 
 
 @pytest.mark.parametrize(

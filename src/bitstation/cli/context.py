@@ -21,6 +21,7 @@ from bitstation.storage.tree import ToolsRoot
 if TYPE_CHECKING:
     from bitstation.cli.display import Display
     from bitstation.transport.hq import HqClient, TokenProvider
+    from bitstation.transport.pacing import Pacer
     from bitstation.transport.source import Source
     from bitstation.worker.run import Options
     from bitstation.worker.updater import DeltaUpdater
@@ -49,6 +50,7 @@ class Context:
         self._display: Display | None = None
         self._has_answered = False
         self._abortable: list[Source | HqClient] = []
+        self._pacer: Pacer | None = None
 
     @property
     def root(self) -> ToolsRoot:
@@ -146,10 +148,24 @@ class Context:
         args = self.args
         channel = getattr(args, "channel", None) or "stable"
         names = (getattr(args, name, None) for name in ("from_zip", "from_bundle", "from_"))
-        if named := next(filter(None, names), None):
-            return self._watch(open_source(named, channel=channel))
-        opened = open_source(self.hq_url(), channel=channel)
+        named = next(filter(None, names), None)
+        opened = open_source(named or self.hq_url(), channel=channel)
+        if mirrors := getattr(args, "mirror", None):
+            from bitstation.transport.failover import FailoverSource
+
+            more = [open_source(each, channel=channel) for each in mirrors]
+            opened = FailoverSource([opened, *more])
         return self._watch(opened)
+
+    def pacer(self) -> Pacer | None:
+        """What holds downloads to --limit, else to BITSTATION_LIMIT; one for all of a command."""
+        wishes = getattr(self.args, "limit", None) or os.environ.get("BITSTATION_LIMIT", "").split()
+        if wishes and self._pacer is None:
+            from bitstation.core.pacing import parse_limits
+            from bitstation.transport.pacing import Pacer
+
+            self._pacer = Pacer(parse_limits(wishes))
+        return self._pacer
 
     def hq_client(self, token: TokenProvider = lambda: None) -> HqClient:
         """Client of the HQ that the arguments or the environment name."""
@@ -183,8 +199,10 @@ def _print_event(event: Event) -> None:
     print(msgspec.json.encode(event).decode(), flush=True)
 
 
-def add_source(parser: argparse.ArgumentParser, *, local: bool = True) -> None:
-    """Arguments that name a source."""
+def add_source(
+    parser: argparse.ArgumentParser, *, local: bool = True, mirrors: bool = False
+) -> None:
+    """Arguments that name a source, and others that serve when it does not."""
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--hq", metavar="URL", help="HQ's address (BITSTATION_HQ)")
     if local:
@@ -195,5 +213,13 @@ def add_source(parser: argparse.ArgumentParser, *, local: bool = True) -> None:
             dest="from_",
             metavar="WHERE",
             help="a mirror (folder or address), release folder, package or bundle",
+        )
+    if mirrors:
+        parser.add_argument(
+            "--mirror",
+            action="append",
+            default=[],
+            metavar="WHERE",
+            help="another source of the same bytes, asked when the first fails; may be given again",
         )
     parser.add_argument("--channel", default="stable", help=argparse.SUPPRESS)

@@ -1,7 +1,8 @@
 """``bitstation demo``: the whole story on this machine, told by the real commands.
 
 An HQ and two workers on loopback, a tool with a real model, an install, the next release, a
-tampered file, a rollback. Everything happens in a temporary folder that is removed at the end.
+tampered file, a rollback, an edit of the model's metadata. Everything happens in a temporary folder
+that is removed at the end.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from bitstation.testing.local_hq import LocalHq, local_hq
 from bitstation.worker.history import read_history
 
 TOOL_ID = "z-image-turbo"
-FIRST, NEXT = "2.4.0", "2.4.1"
+FIRST, NEXT, EDITED = "2.4.0", "2.4.1", "2.4.2"
 
 
 class DemoFailed(BitStationError):
@@ -90,6 +91,7 @@ class _Story:
             self._update()
             self._tamper_and_heal()
             self._roll_back()
+            self._edit_model()
         self._show_rows()
 
     @contextmanager
@@ -163,6 +165,19 @@ class _Story:
         self._note(worker, self._("{} rolls back").format(worker.name))
         self._bitstation("status", "--root", str(worker))
         self._eligibility(worker, NEXT, expected=20)
+
+    def _edit_model(self) -> None:
+        from bitstation.testing.sample_tool import edited_version
+
+        self._title(self._("The model's metadata is edited: every byte of its weights moves"))
+        edited_version(self._tool, EDITED)
+        self._release(EDITED)
+        for worker in self._workers:
+            self._bitstation(
+                "update", TOOL_ID, "--root", str(worker), "--hq", self._url, "--dry-run"
+            )
+            self._run_update(worker, self._("{} takes the edit").format(worker.name))
+        self._eligibility(self._workers[0], EDITED)
 
     def _run_update(self, worker: Path, step: str) -> None:
         self._bitstation("update", TOOL_ID, "--root", str(worker), "--hq", self._url)

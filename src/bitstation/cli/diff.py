@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import NamedTuple
 
 from bitstation.cli.context import Context
 from bitstation.cli.display import size_text
 from bitstation.cli.validate import progress_of
+from bitstation.codec.guiding import Papers
 from bitstation.core.diff import ReleaseDiff, diff_manifests
 from bitstation.core.manifest import Manifest
+from bitstation.core.planning import Ground, Knowledge, plan_update
+from bitstation.core.recipe import INLINE, Fetch, Patch
 from bitstation.errors import UsageError
 from bitstation.publisher.cache import open_ledger
 from bitstation.publisher.release import open_release
 from bitstation.storage.ledger import Ledger
+from bitstation.transport.guidance import NO_GUIDANCE, NOTHING_KNOWN, Guidance, Known
 from bitstation.transport.hq import HqSource
 
 _RELEASE_HELP = "manifest, package, folder, or TOOL@VERSION of an HQ"
@@ -30,28 +35,67 @@ def run(args: argparse.Namespace, ctx: Context) -> int:
     """Show what a worker that has A would download for B."""
     ledger = open_ledger()
     try:
-        base, target = (_manifest(named, ctx, ledger) for named in (args.base, args.target))
+        first = _release(args.base, ctx, ledger)
+        second = _release(args.target, ctx, ledger, known=first)
     finally:
         ledger.close()
+    base, target = first.manifest, second.manifest
     if base.tool_id != target.tool_id:
         text = ctx.gettext("A is {}, B is {}: two tools")
         raise UsageError(detail=text.format(base.tool_id, target.tool_id))
     diff = diff_manifests(base, target)
     ctx.close()
-    ctx.json(_facts(base, target, diff))
+    wire_bytes = _wire_bytes(first, second)
+    ctx.json(_facts(base, target, diff) | {"wire_bytes": wire_bytes})
     _show(base, target, diff, ctx)
+    if second.guidance.atlas_bytes:
+        text = ctx.gettext("On the wire, by blocks and patches: {}")
+        ctx.print(text.format(size_text(wire_bytes)))
     return 0
 
 
-def _manifest(named: str, ctx: Context, ledger: Ledger) -> Manifest:
+class _Release(NamedTuple):
+    """A release, and what its source tells of the inside of its files (see transport.guidance)."""
+
+    manifest: Manifest
+    guidance: Guidance = NO_GUIDANCE
+
+    def papers(self, manifest_hash: str) -> Papers | None:
+        if manifest_hash != self.manifest.manifest_hash or not self.guidance.manifest_bytes:
+            return None
+        return Papers(self.guidance.manifest_bytes, self.guidance.atlas_bytes)
+
+
+def _release(named: str, ctx: Context, ledger: Ledger, known: Known = NOTHING_KNOWN) -> _Release:
     tool_id, at, version = named.rpartition("@")
     if at and not Path(named).exists():
         source = HqSource(ctx.hq_client())
         try:
-            return source.resolve(tool_id, version).manifest
+            found = source.resolve(tool_id, version, known=known)
+            return _Release(found.manifest, found.guidance)
         finally:
             source.close()
-    return open_release(named, ledger, progress=progress_of(ctx), stop=ctx.stop)
+    return _Release(open_release(named, ledger, progress=progress_of(ctx), stop=ctx.stop))
+
+
+def _wire_bytes(base: _Release, target: _Release) -> int:
+    """Bytes that a worker with exactly the base receives, guide and all."""
+    places = {
+        block.digest: (each.file_digest, block.offset)
+        for each in base.guidance.atlas.maps.values()
+        for block in each.blocks()
+    }
+    held = frozenset(entry.sha256 for entry in base.manifest.entries)
+    guidance = target.guidance
+    knowledge = Knowledge(guidance.atlas, guidance.recipes, guidance.inline)
+    plan = plan_update(base.manifest, target.manifest, Ground(held, places), knowledge)
+    inline = sum(
+        segment.step.length
+        for entry in plan.entries
+        for segment in entry.fetched()
+        if isinstance(segment.step, Fetch | Patch) and segment.step.blob == INLINE
+    )
+    return plan.download_bytes - inline + guidance.received_bytes
 
 
 def _show(base: Manifest, target: Manifest, diff: ReleaseDiff, ctx: Context) -> None:

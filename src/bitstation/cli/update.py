@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 
 from bitstation.cli.context import Context, add_source, error_facts
-from bitstation.cli.display import size_text
-from bitstation.core.plan import Plan
+from bitstation.cli.plans import show_plan
 from bitstation.errors import BitStationError, UsageError
 from bitstation.transport.source import Source
 from bitstation.worker.run import Options
@@ -16,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("tools", nargs="*", metavar="TOOL", help="default: all installed")
     parser.add_argument("--version", dest="wanted", metavar="V", help="default: required or latest")
-    add_source(parser)
+    add_source(parser, mirrors=True)
     add_update(parser)
 
 
@@ -26,6 +25,25 @@ def add_update(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow-downgrade", action="store_true", help="install an older version")
     parser.add_argument("--legacy", action="store_true", help="take a manifest under its true hash")
     parser.add_argument("--keep", type=int, default=1, metavar="N", help="releases for rollback")
+    parser.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="RATE",
+        help="at most so fast, such as 50MiB/s, 20MB/s@08:00-18:00 or 0@08:00-12:00; may be given "
+        "again (BITSTATION_LIMIT)",
+    )
+    parser.add_argument(
+        "--in-place",
+        action="store_true",
+        help="without room for two copies, remake large files and give the installed release up",
+    )
+    parser.add_argument(
+        "--sequential",
+        action="store_true",
+        default=None,
+        help="one connection, files in order: for disks that turn",
+    )
 
 
 def run(args: argparse.Namespace, ctx: Context) -> int:
@@ -78,12 +96,18 @@ def update_one(
     """Update one tool, or plan it; what ``--json`` says of it."""
     _check(args, ctx)
     options = Options(
-        allow_downgrade=args.allow_downgrade, legacy=args.legacy, yes=ctx.yes, keep=args.keep
+        allow_downgrade=args.allow_downgrade,
+        legacy=args.legacy,
+        yes=ctx.yes,
+        keep=args.keep,
+        pacer=ctx.pacer(),
+        sequential=args.sequential,
+        in_place=args.in_place and _may_give_up(ctx),
     )
     updater = ctx.updater(tool, options)
     if args.dry_run:
         plan = updater.plan(source, version)
-        _show_plan(ctx, plan)
+        show_plan(ctx, plan)
         return plan
     stats = updater.update(source, version)
     if not ctx.quiet:
@@ -91,14 +115,9 @@ def update_one(
     return stats.as_json()
 
 
-def _show_plan(ctx: Context, plan: Plan) -> None:
-    _ = ctx.gettext
-    before = f"v{plan.from_version}" if plan.from_version else _("none")
-    ctx.print(f"{plan.tool_id}: {before} -> v{plan.to_version}")
-    for label, files, size_bytes in (
-        (_("to download:"), plan.download_files, plan.download_bytes),
-        (_("to reuse:"), plan.unchanged_files, plan.reuse_bytes),
-    ):
-        ctx.print(f"  {label:<18}{files:>7}  {size_text(size_bytes)}")
-    ctx.print(f"  {_('to delete:'):<18}{len(plan.deleted):>7}")
-    ctx.print(f"  {_('new disk space:'):<25}  {size_text(plan.write_bytes)}")
+def _may_give_up(ctx: Context) -> bool:
+    """Say whether the installed release may go before the new one is whole."""
+    question = ctx.gettext("Without room for both, the installed release is given up. Go on?")
+    if ctx.confirm(question):
+        return True
+    raise UsageError(detail=ctx.gettext("--in-place was not confirmed: give --yes as well"))

@@ -16,7 +16,16 @@ import msgspec
 from bitstation.core.blockmap import BlockMap, parse_blockmap, whole_map
 from bitstation.core.canonical import MAX_INTEGER
 from bitstation.core.digest import HEX_PATTERN, Digest
-from bitstation.core.recipe import MAX_PATCH_BYTES, Codec, Copy, Fetch, Patch, Segment, Step
+from bitstation.core.recipe import (
+    MAX_PATCH_BYTES,
+    Codec,
+    Copy,
+    Fetch,
+    Fill,
+    Patch,
+    Segment,
+    Step,
+)
 from bitstation.errors import ManifestError, StoreCorrupt
 
 PLAN_VERSION = 2
@@ -66,6 +75,21 @@ class PlanEntry(msgspec.Struct, frozen=True):
         if (found.file_digest, found.size_bytes) != (self.sha256, self.size_bytes):
             raise ManifestError.of(f"the map of {self.path}", ["it is of another file"])
         return found
+
+    @property
+    def reuse_bytes(self) -> int:
+        """Content that is made of what is here: copies, fillings, and patches less their size."""
+        if self.how is How.COPY:
+            return self.size_bytes
+        reused, lengths = 0, self.blockmap.lengths if self.segments else ()
+        for segment in self.segments:
+            size = sum(lengths[segment.first : segment.end])
+            match segment.step:
+                case Copy() | Fill():
+                    reused += size
+                case Patch():
+                    reused += max(0, size - segment.step.length)
+        return reused
 
     def fetched(self) -> Iterator[Segment]:
         """Segments that need bytes from a source."""

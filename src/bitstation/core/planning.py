@@ -42,6 +42,9 @@ LINK_BYTES_PER_S = 125_000_000
 """A network of 1 Gbit/s, for sources of which nothing else is known."""
 LOCAL_BYTES_PER_S = 2_000_000_000
 
+# What an update takes that does nothing, and what a disk writes and makes durable, by experience.
+_START_S = 0.3
+_WRITE_BYTES_PER_S = 500_000_000
 # Measured, one thread: copies with hashing; byte planes; zstd; patches with the copy of their base.
 _COPY_BYTES_PER_S = 1_000_000_000
 _UNPACK_BYTES_PER_S = {Codec.RAW: 0, Codec.ZSTD: 900_000_000, Codec.PLANES_2: 350_000_000}
@@ -87,7 +90,6 @@ def plan_update(
     entries = tuple(planner.entry(row) for row in target.entries)
     downloads = sum(entry.is_download for entry in entries)
     download_bytes = sum(entry.fetch_bytes for entry in entries)
-    fetched_content = sum(planner.fetched_content.values())
     return Plan(
         tool_id=target.tool_id,
         from_version=base.tool_version if base else None,
@@ -98,11 +100,17 @@ def plan_update(
         download_files=downloads,
         unchanged_files=len(entries) - downloads,
         download_bytes=download_bytes,
-        reuse_bytes=target.total_bytes - fetched_content,
+        reuse_bytes=sum(entry.reuse_bytes for entry in entries),
         total_bytes=target.total_bytes,
         write_bytes=sum(map(planner.write_bytes, entries)),
         inline=known.inline,
     )
+
+
+def estimate_s(plan: Plan, link_bytes_per_s: float) -> float:
+    """Seconds that a plan may take: its download, or its writing where that is longer."""
+    written_s = plan.write_bytes / _WRITE_BYTES_PER_S
+    return _START_S + max(plan.download_bytes / link_bytes_per_s, written_s)
 
 
 def blocks_to_find(target: Manifest, held: Collection[Digest], atlas: Atlas) -> set[bytes]:
@@ -120,7 +128,6 @@ class _Planner:
         self._known = known
         self._here = {*ground.held, EMPTY}
         self._places: dict[bytes, Place] = dict(ground.places)
-        self.fetched_content: dict[Digest, int] = {}
 
     def entry(self, row: Entry) -> PlanEntry:
         if row.sha256 in self._here:
@@ -130,10 +137,8 @@ class _Planner:
         segments = self._segments(row, blockmap) if blockmap else ()
         is_plain = all(_is_plain(segment.step) for segment in segments)
         if blockmap is None or (is_plain and len(blockmap) < 2):
-            self.fetched_content[row.sha256] = row.size
             return _planned(row, How.FETCH, row.size)
         fetch_bytes = sum(_wire_bytes(segment.step) for segment in segments)
-        self.fetched_content[row.sha256] = min(row.size, fetch_bytes)
         if len(blockmap) > 1:
             self._remember(row.sha256, blockmap)
         encoded = b"" if len(blockmap) == 1 else encode_blockmap(blockmap)

@@ -16,7 +16,6 @@ if sys.platform == "win32":
         HAS_MODES,
         FileLock,
         clone_file,
-        free_at_once,
         is_link,
         is_rotating,
         make_private,
@@ -31,6 +30,7 @@ if sys.platform == "win32":
         start_writeback,
         stat_facts,
         sync_dir,
+        tune_memory,
         write_at,
     )
 else:
@@ -39,7 +39,6 @@ else:
         HAS_MODES,
         FileLock,
         clone_file,
-        free_at_once,
         is_link,
         is_rotating,
         make_private,
@@ -54,6 +53,7 @@ else:
         start_writeback,
         stat_facts,
         sync_dir,
+        tune_memory,
         write_at,
     )
 
@@ -63,7 +63,6 @@ __all__ = [
     "FileLock",
     "StatFacts",
     "clone_file",
-    "free_at_once",
     "is_link",
     "is_rotating",
     "make_private",
@@ -79,5 +78,6 @@ __all__ = [
     "start_writeback",
     "stat_facts",
     "sync_dir",
+    "tune_memory",
     "write_at",
 ]

@@ -291,5 +291,5 @@ if sys.platform == "win32":
     def start_writeback(fd: int, offset: int, length: int) -> None:
         """No such call here."""
 
-    def free_at_once() -> None:
+    def tune_memory() -> None:
         """Nothing to do: large pieces of memory go back when they are freed."""

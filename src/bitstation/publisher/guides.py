@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from bitstation.codec.guiding import Papers
 from bitstation.core.digest import Digest, digest_of
+from bitstation.core.manifest import Manifest
 from bitstation.core.names import is_older, version_key
 from bitstation.core.wire import BlobRef, GuideRef
 from bitstation.errors import DigestMismatch, ManifestError, NotFound, SourceBroken
@@ -40,6 +41,29 @@ def bases_for(version: str, held: Sequence[Held], count: int) -> list[Held]:
     """The newest releases before a version, newest first: those that workers are likely to have."""
     before = [each for each in held if is_older(each.version, version)]
     return sorted(before, key=lambda each: version_key(each.version), reverse=True)[:count]
+
+
+class Attempts:
+    """Which guides were made once for a destination: one that saves nothing is not there.
+
+    Kept in the publisher's cache: lost, the work is done once more and comes to the same.
+    """
+
+    def __init__(self, destination: Destination, manifest: Manifest, bases: Sequence[Held]) -> None:
+        hashes = [manifest.manifest_hash, *sorted(base.manifest_hash for base in bases)]
+        key = "\n".join([destination.name, *hashes])
+        self._note = cache_dir() / "guided" / digest_of(os.fsencode(key))
+
+    def are_done(self) -> bool:
+        """Say whether these very guides were made and committed before."""
+        return self._note.is_file()
+
+    def note(self) -> None:
+        """Remember that they were. Raises StoreError."""
+        disk = Disk()
+        with disk_errors(self._note):
+            disk.make_dir(self._note.parent)
+            disk.write_file(self._note, b"")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from bitstation.core.manifest import MAX_MANIFEST_BYTES, parse_manifest
 from bitstation.core.wire import BlobWanted
 from bitstation.publisher.destination import Cargo, Destination, Held, Shipment
 from bitstation.publisher.freight import Freight, Wish, opened
-from bitstation.publisher.guides import DEFAULT_BASES, Beside, bases_for, made_beside
+from bitstation.publisher.guides import DEFAULT_BASES, Attempts, Beside, bases_for, made_beside
 from bitstation.publisher.progress import Progress, silent
 from bitstation.storage.hashing import Stop
 from bitstation.storage.ledger import Ledger
@@ -107,11 +107,13 @@ class Publisher:
         held = destination.releases(manifest.tool_id)
         bases = bases_for(manifest.tool_version, held, self._bases)
         guides, guide_bytes = 0, 0
-        if _lacks_guides(shipment, bases):
+        attempts = Attempts(destination, manifest, bases)
+        if _lacks_guides(shipment, bases, attempts):
             with made_beside(freight, destination, bases, self._progress, self._stop) as beside:
                 guides = len(beside.guides)
                 guide_bytes = self._put_beside(shipment, beside, title)
                 shipment.commit()
+            attempts.note()
         else:
             shipment.commit()
         return Published(
@@ -154,7 +156,9 @@ class Publisher:
         return lacking_bytes
 
 
-def _lacks_guides(shipment: Shipment, bases: Sequence[Held]) -> bool:
+def _lacks_guides(shipment: Shipment, bases: Sequence[Held], attempts: Attempts) -> bool:
     """Say whether guides must be made: there is none from nothing, or from one of the bases."""
     there = {ref.base for ref in shipment.known.guides} if shipment.known else set()
+    if None in there and attempts.are_done():
+        return False
     return not there.issuperset([None, *(base.manifest_hash for base in bases)])

@@ -18,7 +18,7 @@ from bitstation.core.digest import Digest
 from bitstation.core.guide import MAX_INLINE_BYTES
 from bitstation.core.manifest import Entry, Manifest
 from bitstation.core.recipe import INLINE, Segment
-from bitstation.host import free_at_once
+from bitstation.host import tune_memory
 from bitstation.recipes.basing import TargetFile, patch_file
 from bitstation.recipes.cutting import layout_of
 from bitstation.recipes.guides import Way, fold_guides
@@ -64,7 +64,7 @@ def make_release(  # noqa: PLR0913 - each of them is the caller's to say
     Cost: reads every file once that no base and no ``cache`` maps, and what is new in it once or
     twice more; 150 MB of memory, 300 MB while a patch is made.
     """
-    free_at_once()
+    tune_memory()
     making = Making(work, cache, disk, stop, progress)
     with disk_errors(work):
         disk.make_dir(work)

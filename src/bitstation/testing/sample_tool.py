@@ -6,12 +6,17 @@ from pathlib import Path
 
 import msgspec
 
+from bitstation.core.toolfile import TOOL_FILE_NAME
 from bitstation.testing.sample_files import MODEL_PATH, PACKAGE, sample_files
-from bitstation.testing.sample_weights import write_model
+from bitstation.testing.sample_weights import describe_model, write_model
 
 TOOL_ID = "z-image-turbo"
-FIRST_VERSION, NEXT_VERSION = "2.4.0", "2.4.1"
+FIRST_VERSION, NEXT_VERSION, EDITED_VERSION = "2.4.0", "2.4.1", "2.4.2"
 
+_DESCRIPTION = (
+    "Sentence embeddings of 384 numbers, trained on a thousand million pairs of sentences. "
+    "Texts are cut after 256 word pieces; compare two of them by the cosine of their vectors."
+)
 _REMOVED = "notes/first-steps.txt"
 _RENAMED = (f"{PACKAGE}/enlarge.py", f"{PACKAGE}/upscale.py")
 
@@ -61,6 +66,15 @@ def next_version(folder: Path, version: str = NEXT_VERSION) -> None:
     (folder / _REMOVED).unlink()
     before, after = _RENAMED
     (folder / before).rename(folder / after)
+
+
+def edited_version(folder: Path, version: str = EDITED_VERSION) -> None:
+    """Turn the next version into one whose model has a description: no byte of it stays in place.
+
+    Beside the model only tool.json changes.
+    """
+    _write(folder, {TOOL_FILE_NAME: _next(version)[TOOL_FILE_NAME]})
+    describe_model(folder / MODEL_PATH, _DESCRIPTION)
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:

@@ -47,8 +47,22 @@ def write_model(path: Path) -> bool:
     """
     source = _installed_weights()
     with path.open("wb") as file:
-        _write_gguf(file, "all-MiniLM-L6-v2" if source else "generated", _tensors(source))
+        _write_gguf(file, _name(source), _tensors(source))
     return source is not None
+
+
+def describe_model(path: Path, description: str) -> None:
+    """Give a model of ``write_model`` a description: its header grows, every offset in it moves."""
+    source = _installed_weights()
+    name, tensors = _name(source), _tensors(source)
+    with path.open("rb") as file:
+        file.seek(len(_header(name, tensors)))
+        weights = file.read()
+    path.write_bytes(_header(name, tensors, description) + weights)
+
+
+def _name(source: Path | None) -> str:
+    return "all-MiniLM-L6-v2" if source else "generated"
 
 
 def _installed_weights() -> Path | None:
@@ -111,12 +125,22 @@ def _halves(source: Path, offset: int, count: int) -> Callable[[], Iterator[byte
 
 
 def _write_gguf(file: BinaryIO, name: str, tensors: Sequence[Tensor]) -> None:
+    file.write(_header(name, tensors))
+    for tensor in tensors:
+        for block in tensor.blocks():
+            file.write(block)
+        file.write(bytes(_padded(tensor.size_bytes) - tensor.size_bytes))
+
+
+def _header(name: str, tensors: Sequence[Tensor], description: str = "") -> bytes:
     fields = [
         _field("general.architecture", _STRING_VALUE, _string("bert")),
         _field("general.name", _STRING_VALUE, _string(name)),
         _field("general.alignment", _UINT32_VALUE, struct.pack("<I", _ALIGNMENT)),
         _field("general.file_type", _UINT32_VALUE, struct.pack("<I", _F16)),
     ]
+    if description:
+        fields.append(_field("general.description", _STRING_VALUE, _string(description)))
     header = struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(fields)) + b"".join(fields)
     offset = 0
     for tensor in tensors:
@@ -125,11 +149,7 @@ def _write_gguf(file: BinaryIO, name: str, tensors: Sequence[Tensor]) -> None:
         header += struct.pack(f"<{len(tensor.shape)}Q", *reversed(tensor.shape))
         header += struct.pack("<IQ", _F16, offset)
         offset += _padded(tensor.size_bytes)
-    file.write(header.ljust(_padded(len(header)), b"\0"))
-    for tensor in tensors:
-        for block in tensor.blocks():
-            file.write(block)
-        file.write(bytes(_padded(tensor.size_bytes) - tensor.size_bytes))
+    return header.ljust(_padded(len(header)), b"\0")
 
 
 def _field(key: str, kind: int, value: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Failures of a source that only the network knows; what they have in common is in errors.py."""
+"""Failures that only some sources know; what they have in common is in errors.py."""
 
 from __future__ import annotations
 

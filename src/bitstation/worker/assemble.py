@@ -72,6 +72,7 @@ class Assembly:
 
         Raises SourceError, DigestMismatch, OSError, UpdateCancelled. Crash: only staging changed.
         """
+        host.tune_memory()
         self._make_folders()
         for index in sorted(kept.whole):
             self._keep(self._plan.entries[index], kept.whole[index], source)
@@ -209,8 +210,9 @@ class Assembly:
             building.close()
             files.place(number, entry, target, building.received_bytes)
         else:
-            building.drop()
-            self._run.emit(IntegrityFailed, path=entry.path, source="", healed=True)
+            building.leave(finisher.check)
+            if building.is_damaged:
+                self._run.emit(IntegrityFailed, path=entry.path, source="", healed=True)
             files.fetch(number, entry, target)
         self._built[entry.sha256].set()
 

@@ -53,6 +53,7 @@ class Building:
         self._awaited = 0
         self._is_finishing = False
         self._is_abandoned = False
+        self.is_damaged = True
         self._exists = bool(done or parts)
         self.parts = dict(parts or {})
         for number in done:
@@ -76,7 +77,9 @@ class Building:
         return all(self._done)
 
     def write(self, offset: int, data: bytes | bytearray | memoryview) -> None:
-        """Write bytes that need not be proved yet. Raises OSError."""
+        """Write bytes that need not be proved yet. Raises OSError, Abandoned."""
+        if self._is_abandoned:
+            raise Abandoned
         self._run.disk.write_at(self._opened(), offset, data)
 
     def note_part(self, number: int, length: int) -> None:
@@ -117,8 +120,10 @@ class Building:
         """
         with self._change:
             self._awaited -= 1
-            if self._awaited == 0 and not self._is_finishing:
-                self._close()
+            if self._awaited == 0:
+                self._change.notify_all()
+                if not self._is_finishing:
+                    self._close()
 
     def unsettle(self, number: int) -> None:
         """Take a block back that turned out to be another."""
@@ -137,9 +142,19 @@ class Building:
                 if not self._done[number]:
                     self._change.wait(_WAIT_S)
 
-    def abandon(self) -> None:
-        """Say that the map is not to be trusted."""
+    def abandon(self, *, damaged: bool = True) -> None:
+        """Say that the file cannot be built: its map is wrong, or sources give no parts of it."""
         self._is_abandoned = True
+        self.is_damaged = damaged
+
+    def leave(self, check: Callable[[], None]) -> None:
+        """Close the file of an abandoned building, once nobody writes to it any more."""
+        self._is_abandoned = True
+        with self._change:
+            while self._awaited:
+                check()
+                self._change.wait(_WAIT_S)
+            self._close()
 
     @property
     def is_abandoned(self) -> bool:

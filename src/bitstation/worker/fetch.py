@@ -15,7 +15,7 @@ from threading import Lock
 from bitstation.codec.blocks import unpack_block
 from bitstation.codec.zstd import ZstdFault, apply_patch
 from bitstation.core.digest import Digest
-from bitstation.core.events import IntegrityFailed
+from bitstation.core.events import IntegrityFailed, SourceFailed
 from bitstation.core.recipe import INLINE, Fetch, Patch
 from bitstation.errors import SourceError
 from bitstation.storage.reuse import SourceVanished
@@ -23,7 +23,7 @@ from bitstation.transport.failures import RangeIgnored
 from bitstation.transport.filling import Filling
 from bitstation.transport.source import SpanReader
 from bitstation.worker import intake as intake_
-from bitstation.worker.building import Building
+from bitstation.worker.building import Abandoned, Building
 from bitstation.worker.crew import Crew
 from bitstation.worker.intake import Intake
 from bitstation.worker.run import Run
@@ -31,6 +31,8 @@ from bitstation.worker.wants import Want, requests_of
 
 # Larger patches are applied one at a time: each holds its base, its output and zstd's copies.
 _PATCH_ALONE_BYTES = 8 * 1024 * 1024
+# Most that is read over at the start of a pack, from a server that gives no parts of it.
+_SWEPT_BYTES = 8 * 1024 * 1024
 
 
 class BlockFetcher:
@@ -78,11 +80,10 @@ class BlockFetcher:
             before = sum(want.end - want.start for want in left)
             try:
                 self._read(left)
-            except RangeIgnored:
-                # Whole blobs only: then the files come whole.
-                for want in left:
-                    want.building.abandon()
-                    want.building.arrived()
+            except Abandoned:
+                continue
+            except RangeIgnored as error:
+                self._without_ranges(left, error)
                 return
             except SourceError as error:
                 received = before - sum(want.end - want.start for want in left)
@@ -93,13 +94,30 @@ class BlockFetcher:
                     self._without(left, error)
                     return
 
-    def _read(self, left: deque[Want]) -> None:
+    def _without_ranges(self, left: deque[Want], error: SourceError) -> None:
+        """From who gives whole blobs only: a small pack from its start on, else whole files."""
+        own = left[0].building.entry.sha256
+        try:
+            if left[0].blob != own and left[0].start <= _SWEPT_BYTES:
+                self._read(left, from_start=True)
+        except SourceError as fault:
+            error = fault
+        if not left:
+            return
+        name = self._intake.source.name
+        self._run.emit(SourceFailed, source=name, code=error.code, attempt=1)
+        for want in left:
+            want.building.abandon(damaged=False)
+            want.building.arrived()
+
+    def _read(self, left: deque[Want], *, from_start: bool = False) -> None:
         """Take wants off the front as they are fulfilled."""
         if left[0].blob == INLINE:
             want = left.popleft()
             self._deliver(want, self._inline[want.start : want.end], self._intake.source.name)
             return
-        at, end = left[0].start, max(want.end for want in left)
+        at = 0 if from_start else left[0].start
+        end = max(want.end for want in left)
         with self._intake.source.read_range(left[0].blob, at, end - at) as reader:
             while left:
                 want = left[0]
@@ -161,6 +179,8 @@ class BlockFetcher:
     def _made(self, want: Want, payload: bytes | bytearray) -> bool:
         try:
             return want.building.take(want.first, self._unpacked(want, payload))
+        except Abandoned:
+            return True
         except (ZstdFault, SourceVanished):
             return False
 

@@ -69,7 +69,7 @@ class FileFetcher:
             EntryPlaced,
             path=entry.path,
             size_bytes=entry.size_bytes,
-            reused_bytes=max(0, entry.size_bytes - received),
+            reused_bytes=entry.reuse_bytes if received < entry.size_bytes else 0,
             how="fetched" if received >= entry.size_bytes else "built",
             source=self._intake.source.name if entry.is_download else "",
         )

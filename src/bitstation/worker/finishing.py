@@ -45,7 +45,7 @@ class Finisher:
         self._run = run
         self._names_of = names_of
         self._refetch = refetch
-        self._check = check
+        self.check = check
 
     def finishes(self, building: Building) -> bool:
         """Say whether the file came out right; False when it has to be fetched whole.
@@ -71,7 +71,7 @@ class Finisher:
         """
         if len(building.map) == 1 and not isinstance(building.entry.segments[0].step, Copy | Fill):
             # The digest of its one block is that of the file.
-            building.wait_for(0, self._check)
+            building.wait_for(0, self.check)
             return building.entry.sha256
         building.open()
         with building.path.open("rb", buffering=0) as reader:
@@ -87,7 +87,7 @@ class Finisher:
             if isinstance(segment.step, Fill):
                 self._fill(building, segment, segment.step.value)
         for number in range(len(building.map)):
-            building.wait_for(number, self._check)
+            building.wait_for(number, self.check)
         building.cut_to_size()
         return self.hash_again(building)
 
@@ -103,7 +103,7 @@ class Finisher:
         wrong = []
         with building.path.open("rb", buffering=0) as reader:
             for number, block in enumerate(building.map.blocks()):
-                self._check()
+                self.check()
                 data = reader.read(block.length)
                 if hashlib.sha256(data).digest() != block.digest:
                     wrong.append(number)
@@ -112,14 +112,14 @@ class Finisher:
         for first, count in _runs(wrong):
             self._refetch(building, first, count)
         for number in wrong:
-            building.wait_for(number, self._check)
+            building.wait_for(number, self.check)
 
     def hash_again(self, building: Building) -> Digest:
         """Digest of the file as it lies there now."""
         hasher, block = hashlib.sha256(), memoryview(bytearray(CHUNK_BYTES))
         with building.path.open("rb", buffering=0) as reader:
             while count := reader.readinto(block):
-                self._check()
+                self.check()
                 hasher.update(block[:count])
         return Digest(hasher.hexdigest())
 
@@ -134,11 +134,11 @@ class Finisher:
             pass_.fill(segment, step.value)
         elif isinstance(step, Copy):
             try:
-                pass_.copy(segment, step, self._names_of(step.blob), self._check)
+                pass_.copy(segment, step, self._names_of(step.blob), self.check)
             except SourceVanished:
                 self._refetch(building, segment.first, segment.count)
         for number in numbers:
-            building.wait_for(number, self._check)
+            building.wait_for(number, self.check)
         pass_.read_back(segment)
 
 

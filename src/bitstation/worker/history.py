@@ -11,6 +11,8 @@ from bitstation.storage.tree import ToolTree
 from bitstation.worker.run import Run
 
 MAX_RECORDS = 500
+# Shorter downloads say more of what was done beside them.
+_TELLING_BYTES = 50_000_000
 
 
 class HistoryRecord(msgspec.Struct, frozen=True):
@@ -97,6 +99,14 @@ def previous_version(tree: ToolTree) -> str | None:
     for record in reversed(read_history(tree)):
         if record.to_version == current and record.from_version not in (None, current):
             return record.from_version
+    return None
+
+
+def known_rate(tree: ToolTree) -> float | None:
+    """Bytes a second of the last download that was long enough to tell; None: there was none."""
+    for record in reversed(read_history(tree)):
+        if record.bytes_downloaded >= _TELLING_BYTES and record.seconds > 0:
+            return record.bytes_downloaded / record.seconds
     return None
 
 

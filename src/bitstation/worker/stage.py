@@ -34,7 +34,7 @@ from bitstation.worker.discard import discard_tree
 from bitstation.worker.fit import InPlacePossible, can_share, check_paths, check_space, room_bytes
 from bitstation.worker.inventory import Names, prove_claimed, survey, survey_blocks
 from bitstation.worker.lending import Lending
-from bitstation.worker.papers import keep_atlas, local_atlases
+from bitstation.worker.papers import atlas_of, keep_atlas, local_atlases
 from bitstation.worker.resume import find_kept
 from bitstation.worker.rework import give_up
 from bitstation.worker.run import Run
@@ -42,12 +42,18 @@ from bitstation.worker.verify import require_whole, verify_folder
 
 
 def make_plan(
-    run: Run, base: Manifest | None, target: Manifest, source: Source, known: Knowledge
+    run: Run, base: Manifest | None, target: Resolved, source: Source
 ) -> tuple[Plan, Names]:
     """Cheapest plan from what this machine holds, and where it holds it."""
-    held = survey(run, target.entries)
-    wanted = blocks_to_find(target, held, known.atlas)
-    places, holders = survey_blocks(run, wanted, local_atlases(run)) if wanted else ({}, {})
+    manifest, known = target.manifest, knowledge_of(target)
+    held = survey(run, manifest.entries)
+    wanted = blocks_to_find(manifest, held, known.atlas)
+    atlases = local_atlases(run)
+    if target.needs and base is not None:
+        # The source was made for a machine with this release alone: what others hold may be cheaper
+        # for some blocks of a packed segment, but the rest of them it would not have.
+        atlases = iter([atlas_of(run.tree, base.manifest_hash)])
+    places, holders = survey_blocks(run, wanted, atlases) if wanted else ({}, {})
     bases = _local_blobs(known.recipes.values())
     held |= holders | prove_claimed(run, bases - held.keys() - holders.keys())
     ground = Ground(
@@ -57,7 +63,7 @@ def make_plan(
         copied=Lending(run).copied(held),
         link_bytes_per_s=LOCAL_BYTES_PER_S if source.is_local else LINK_BYTES_PER_S,
     )
-    return plan_update(base, target, ground, known), held
+    return plan_update(base, manifest, ground, known), held
 
 
 def stage(run: Run, base: Manifest | None, target: Resolved, source: Source) -> Path:
@@ -74,7 +80,7 @@ def stage(run: Run, base: Manifest | None, target: Resolved, source: Source) -> 
     if plan is None:
         # Of another release: its space is free for this one.
         discard_tree(run, run.tree.staging_area)
-        plan, held = make_plan(run, base, manifest, source, knowledge_of(target))
+        plan, held = make_plan(run, base, target, source)
         keep_atlas(run, manifest.manifest_hash, target.guidance.atlas_bytes)
     else:
         held = survey(run, manifest.entries)

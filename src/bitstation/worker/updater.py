@@ -25,7 +25,7 @@ from bitstation.worker.remove import collect_garbage, uninstall
 from bitstation.worker.repair import repair
 from bitstation.worker.rollback import rollback
 from bitstation.worker.run import Options, Run, open_run
-from bitstation.worker.stage import knowledge_of, make_plan
+from bitstation.worker.stage import make_plan
 from bitstation.worker.status import network_eligibility
 from bitstation.worker.update import current_manifest, end, update
 from bitstation.worker.verify import Verdict, verify_folder
@@ -90,7 +90,7 @@ class DeltaUpdater:
             base, legacy = current_manifest(run), run.options.legacy
             known = LocalPapers(run.tree, base)
             target = opened.resolve(run.tree.tool_id, version, legacy=legacy, known=known)
-            return make_plan(run, base, target.manifest, opened, knowledge_of(target))[0]
+            return make_plan(run, base, target, opened)[0]
 
         return self._with(source, compute)
 

@@ -1,0 +1,99 @@
+"""An update that is killed again and again: what it makes the server send in all."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import timing
+import webserver
+import workshop
+from releases import Releases
+from report import Row, megabytes
+
+_KILLS = 20
+_UNBROKEN_S = 30
+# Below this Python itself is being started.
+_LEAST_RUN_S = 0.4
+
+
+def run(shop: workshop.Workshop) -> Iterator[Row]:
+    """One row. The server is slow, so that a kill meets the transfer and not the disk."""
+    size = shop.of(400_000_000, 40_000_000)
+    kills = shop.of(_KILLS, 4)
+    seconds = shop.of(_UNBROKEN_S, 6)
+    tool = workshop.write_tool(shop.folder / workshop.TOOL_ID, "1.0.0", small_files=4)
+    for number in range(4):
+        workshop.write_dense(tool / f"models/part-{number}.bin", size // 4)
+    releases = Releases(shop, shop.folder / "releases")
+    with releases.serve(limit_rate=size // seconds // 4) as server:
+        releases.publish(tool)
+        root = shop.folder / "unbroken"
+        began_s = time.monotonic()
+        whole = _sent(server, lambda: _finish(shop, server, root))
+        unbroken_s = time.monotonic() - began_s
+        workshop.settle(root)
+        broken = shop.folder / "broken"
+        died: list[bool] = []
+
+        def again() -> None:
+            died.extend(_killed(server, broken, kills, unbroken_s))
+            _finish(shop, server, broken)
+
+        sent = _sent(server, again)
+        _prove(tool, broken)
+    more = sent / whole - 1
+    yield Row(
+        f"an update of {size / 1e6:.0f} MB killed {sum(died)} times at random moments",
+        f"{megabytes(sent)} sent in all",
+        f"unbroken: {megabytes(whole)}",
+        f"{more:+.2%}",
+        "<= 1 % more",
+        shop.judged(more <= 0.01 and all(died)),
+    )
+
+
+def _words(server: webserver.WebServer, root: Path) -> list[str]:
+    words = ["update", workshop.TOOL_ID, "--hq", server.url, "--root", str(root), "-q"]
+    return [*workshop.BITSTATION, *words]
+
+
+def _finish(shop: workshop.Workshop, server: webserver.WebServer, root: Path) -> timing.Measured:
+    return timing.measure(_words(server, root), {"BITSTATION_CACHE_DIR": str(shop.cache)})
+
+
+def _killed(server: webserver.WebServer, root: Path, kills: int, seconds: float) -> Iterator[bool]:
+    """Kill the update at moments that a fixed seed gives. Whether it was still running then."""
+    chance = random.Random(1)
+    for _ in range(kills):
+        # All of them together stay below what the transfer takes, however much each loses.
+        life_s = _LEAST_RUN_S + chance.random() * 0.8 * seconds / kills
+        process = subprocess.Popen(
+            _words(server, root), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            process.wait(life_s)
+            yield False
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            yield True
+
+
+def _sent(server: webserver.WebServer, action: Callable[[], object]) -> int:
+    """Bytes that the server sent while something happened; it logs an answer when it has ended."""
+    before = server.sent_bytes()
+    action()
+    time.sleep(1)
+    return server.sent_bytes() - before
+
+
+def _prove(tool: Path, root: Path) -> None:
+    from corpus.__main__ import digests
+
+    ours = digests(root / workshop.TOOL_ID / "releases" / "v1.0.0")
+    if ours != digests(tool):
+        raise timing.Failed("what was resumed is not what was published")

@@ -1,0 +1,60 @@
+"""Where the bench publishes and from where its workers update: the one place that chooses."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import timing
+import webserver
+import workshop
+
+
+@functools.cache
+def to_folders() -> bool:
+    """Whether this version writes the layout that any web server serves; else there is an HQ."""
+    words = [*workshop.BITSTATION, "publish", "--help"]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    return "--to " in said and webserver.available()
+
+
+class Releases:
+    """Releases of one place: a folder behind nginx, or an HQ."""
+
+    def __init__(self, shop: workshop.Workshop, folder: Path) -> None:
+        self._shop = shop
+        self._folder = folder
+        self._hq: workshop.Hq | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def serve(self, limit_rate: int = 0) -> Iterator[webserver.WebServer]:
+        """Answer workers, at most ``limit_rate`` bytes/s on each connection. Raises Failed."""
+        beside = self._folder.with_name(f"{self._folder.name}-nginx")
+        if to_folders():
+            with webserver.nginx(beside, root=self._folder, limit_rate=limit_rate) as server:
+                yield server
+            return
+        with self._shop.hq(self._folder) as self._hq:
+            if limit_rate:
+                behind = self._hq.url
+                with webserver.nginx(beside, behind=behind, limit_rate=limit_rate) as server:
+                    yield server
+            else:
+                port = int(self._hq.url.rpartition(":")[2])
+                yield webserver.WebServer(self._hq.pid, port, beside / "access.log")
+
+    def publish(self, tool: Path) -> timing.Measured:
+        """Make a tool folder a release and publish it; both are measured."""
+        run = self._shop.bitstation
+        making = run("manifest", tool, "-q", private=True)
+        if self._hq is None:
+            sending = run("publish", tool, "--to", self._folder, "-q", private=True)
+        else:
+            token = ("--token-file", self._hq.token_file)
+            words = ("hq", "import", tool, "--hq", self._hq.url, *token, "-q")
+            sending = run(*words, private=True)
+        return timing.together(making, sending)
