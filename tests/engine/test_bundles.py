@@ -155,7 +155,7 @@ def test_a_long_bundle_is_cut_into_parts(
 ) -> None:
     first = make(max_asset_bytes=700_000)
     parts = sorted(tmp_path.glob("x.bundle*"))
-    assert first == parts[0]
+    assert first.name == parts[0].name
     assert [part.stat().st_size for part in parts[:-1]] == [700_000] * (len(parts) - 1)
     assert len(parts) > 3
     updater.update(tmp_path / "x.bundle")
@@ -299,7 +299,7 @@ def test_a_failure_leaves_no_bundle_and_an_earlier_one_as_it_was(
     with pytest.raises(UpdateCancelled):
         write_bundle(source, plan_bundle(source, BundleWish(TOOL_ID)), path, stop=stop)
     assert path.read_bytes() == before
-    assert list(tmp_path.glob("x.bundle*")) == [path]
+    assert [found.name for found in tmp_path.glob("x.bundle*")] == [path.name]
 
 
 @pytest.mark.parametrize("block", CHANGED)

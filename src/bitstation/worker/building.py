@@ -71,6 +71,11 @@ class Building:
         """Say whether a block is there and proved."""
         return self._done[number] == 1
 
+    def next_lacking(self, first: int, end: int) -> int:
+        """Number of the next block that is not there yet, from ``first`` on, at most ``end``."""
+        found = self._done.find(0, first, end)
+        return end if found < 0 else found
+
     @property
     def is_whole(self) -> bool:
         """Say whether all blocks are there and proved."""
@@ -113,13 +118,13 @@ class Building:
         with self._change:
             self._awaited += count
 
-    def arrived(self) -> None:
-        """Say that one of them was written. With the last the file is closed.
+    def arrived(self, count: int = 1) -> None:
+        """Say that some of them were written. With the last the file is closed.
 
         The transfer may be far ahead of the last pass, and files that may be open are few.
         """
         with self._change:
-            self._awaited -= 1
+            self._awaited -= count
             if self._awaited == 0:
                 self._change.notify_all()
                 if not self._is_finishing:

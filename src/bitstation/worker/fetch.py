@@ -31,6 +31,7 @@ from bitstation.worker.wants import Want, requests_of
 
 # Larger patches are applied one at a time: each holds its base, its output and zstd's copies.
 _PATCH_ALONE_BYTES = 8 * 1024 * 1024
+_GROUP_BYTES = 1024 * 1024
 # Most that is read over at the start of a pack, from a server that gives no parts of it.
 _SWEPT_BYTES = 8 * 1024 * 1024
 
@@ -123,7 +124,10 @@ class BlockFetcher:
                 want = left[0]
                 self._intake.skip(reader, want.start - at)
                 at = want.end
-                if want.is_plain:
+                if len(group := _group(left)) > 1:
+                    at = group[-1].end
+                    self._receive_group(group, left, reader)
+                elif want.is_plain:
                     self._receive_block(want, reader)
                     left.popleft()
                     self._judge(want, reader.source)
@@ -148,6 +152,55 @@ class BlockFetcher:
             self._intake.count(reader.source, count, building)
             if want.received < want.size_bytes:
                 building.note_part(want.first, want.received)
+
+    def _receive_group(self, group: list[Want], left: deque[Want], reader: SpanReader) -> None:
+        """Small blocks that follow each other, with one write and one record for all.
+
+        Of 13,000 blocks of 77 kB each took 0.15 ms before: as long as the bytes themselves.
+        """
+        building, filled, pieces = group[0].building, 0, Filling(reader)
+        view = memoryview(bytearray(group[-1].end - group[0].start))
+        try:
+            while filled < len(view):
+                self._intake.check()
+                count = pieces.readinto(view[filled : filled + intake_.PIECE_BYTES])
+                filled += count
+                self._intake.count(reader.source, count, building)
+        finally:
+            building.write(building.offsets[group[0].first], view[:filled])
+            whole = self._note_group(group, view[:filled], reader.source)
+            for _want in whole:
+                left.popleft()
+            self._judge_group(whole, reader.source)
+
+    def _note_group(self, group: list[Want], data: memoryview, source: str) -> list[Want]:
+        """Tell each block what came of it; those of which all did."""
+        whole, at = [], 0
+        for want in group:
+            part = data[at : at + want.size_bytes]
+            at += len(part)
+            want.hasher.update(part)
+            want.received, want.giver = len(part), source
+            if want.received < want.size_bytes:
+                if want.received:
+                    want.building.note_part(want.first, want.received)
+                break
+            whole.append(want)
+        return whole
+
+    def _judge_group(self, group: list[Want], source: str) -> None:
+        """Keep the blocks that are right, those that follow each other at once."""
+        first = count = 0
+        for want in group:
+            if want.hasher.digest() != want.building.map.digest(want.first):
+                self._judge(want, source)
+            elif count and want.first == first + count:
+                count += 1
+            else:
+                _settle(want.building, first, count)
+                first, count = want.first, 1
+        if group:
+            _settle(group[0].building, first, count)
 
     def _judge(self, want: Want, source: str) -> None:
         """Keep a block that is right. Else fetch it once more; then the map or source is wrong."""
@@ -218,3 +271,26 @@ class BlockFetcher:
         self._intake.source.distrust(want.blob, source)
         path = want.building.entry.path
         self._run.emit(IntegrityFailed, path=path, source=source, healed=True)
+
+
+def _group(left: deque[Want]) -> list[Want]:
+    """The first wants, as far as they are small whole blocks of one file, without a gap."""
+    group: list[Want] = []
+    for want in left:
+        is_small = want.is_plain and not want.received and want.size_bytes < intake_.PIECE_BYTES
+        follows = not group or (
+            want.building is group[0].building
+            and want.first == group[-1].first + 1
+            and want.start == group[-1].end
+        )
+        size = want.end - (group or [want])[0].start
+        if not (is_small and follows and size <= _GROUP_BYTES):
+            break
+        group.append(want)
+    return group
+
+
+def _settle(building: Building, first: int, count: int) -> None:
+    if count:
+        building.settle(first, count)
+        building.arrived(count)

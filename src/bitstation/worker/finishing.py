@@ -126,20 +126,19 @@ class Finisher:
     def _go_over(self, pass_: _Pass, building: Building, segment: Segment) -> None:
         numbers = range(segment.first, segment.end)
         step = segment.step
-        if all(building.has(number) for number in numbers):
-            # An interrupted run put it in already.
-            pass_.read_back(segment)
-            return
-        if isinstance(step, Fill):
+        if isinstance(step, Fill) and not all(map(building.has, numbers)):
             pass_.fill(segment, step.value)
-        elif isinstance(step, Copy):
+        elif isinstance(step, Copy) and not all(map(building.has, numbers)):
             try:
                 pass_.copy(segment, step, self._names_of(step.blob), self.check)
             except SourceVanished:
                 self._refetch(building, segment.first, segment.count)
-        for number in numbers:
+        number = segment.first
+        while number < segment.end:
+            # Close behind the transfer, in steps that are worth a read.
             building.wait_for(number, self.check)
-        pass_.read_back(segment)
+            number = building.next_lacking(number, segment.end)
+            pass_.read_back(building.offsets[number])
 
 
 class _Pass:
@@ -162,9 +161,8 @@ class _Pass:
         self._settle()
         return Digest(self._hasher.hexdigest())
 
-    def read_back(self, segment: Segment) -> None:
-        """Go over what lies in the file already, from where the pass is up to a segment's end."""
-        end = self._building.offsets[segment.end]
+    def read_back(self, end: int) -> None:
+        """Go over what lies in the file already, from where the pass is up to an offset."""
         self._reader.seek(self._at)
         while self._at < end:
             count = self._reader.readinto(self._chunk[: end - self._at])  # type: ignore[attr-defined]
@@ -212,15 +210,16 @@ class _Pass:
         at, chunk = self._at, self._chunk
         self._hash(count)
         self._building.write(at, chunk[:count])
-        if self._at - self._flushed >= WRITEBACK_BYTES:
-            host.start_writeback(self._reader.fileno(), self._flushed, self._at - self._flushed)
-            self._flushed = self._at
 
     def _hash(self, count: int) -> None:
         self._settle()
         self._hashing = host.shared_pool().submit(self._hasher.update, self._chunk[:count])
         self._chunk, self._spare = self._spare, self._chunk
         self._at += count
+        if self._at - self._flushed >= WRITEBACK_BYTES:
+            # What was last put in may still be on its way: it is handed over the next time.
+            host.start_writeback(self._reader.fileno(), self._flushed, self._at - self._flushed)
+            self._flushed = self._at - CHUNK_BYTES
 
     def _settle(self) -> None:
         if self._hashing is not None:
