@@ -20,6 +20,9 @@ COPY_BLOCK_BYTES = 8 * 1024 * 1024
 # Larger calls make the file system take larger pieces of memory for its cache, and those a virtual
 # machine often has to ask its host for first: 1 GB on ext4 took 0.3 s so, and 1.7 s at 2 MiB.
 _WRITE_BYTES = 64 * 1024
+# Within a file whose space is reserved twice as much does better: 1 GB of blocks from four
+# connections took 1.85 s with calls of 64 KiB, 1.72 s with 128 and 1.64 s with 1 MiB.
+_WRITE_AT_BYTES = 128 * 1024
 
 
 class Disk:
@@ -70,7 +73,7 @@ class Disk:
         """Write all of ``data`` from ``offset`` on; several threads may do so at once."""
         view = memoryview(data)
         while view:
-            written = host.write_at(file.fileno(), view[:_WRITE_BYTES], offset)
+            written = host.write_at(file.fileno(), view[:_WRITE_AT_BYTES], offset)
             view, offset = view[written:], offset + written
 
     def preallocate(self, file: BinaryIO, size_bytes: int) -> None:
