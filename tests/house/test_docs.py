@@ -111,6 +111,36 @@ def test_every_exit_code_of_the_contract_is_there() -> None:
     assert codes == kept
 
 
+def test_sizes_and_counts_are_those_of_the_code() -> None:
+    rows = re.findall(
+        r"^\| [^|]+ \| ([0-9,]+)(?: ([KMG]iB))? \| `([\w.]+)\.(\w+)` \|",
+        section("5. Limits"),
+        re.MULTILINE,
+    )
+    factors = {"": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+    stated = {
+        (module, name): int(number.replace(",", "")) * factors[unit]
+        for number, unit, module, name in rows
+    }
+    assert len(stated) > 20
+    assert stated == {
+        (module, name): getattr(importlib.import_module(f"bitstation.{module}"), name)
+        for module, name in stated
+    }
+
+
+def test_every_variable_is_among_the_settings() -> None:
+    settings = SYSTEM.read_text("utf-8").partition("\n### Settings\n")[2].partition("\n## ")[0]
+    described = set(re.findall(r"`(BITSTATION_\w+)`", settings))
+    sources = (ROOT / "src/bitstation").rglob("*.py")
+    read = {
+        name
+        for path in sources
+        for name in re.findall(r"\b(BITSTATION_[A-Z_]+)\b", path.read_text("utf-8"))
+    }
+    assert described == read
+
+
 def test_the_picture_of_the_rooms_is_the_import_law() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
