@@ -89,7 +89,7 @@ def test_a_dry_run_tells_what_it_would_cost(bitstation: Bitstation, installed: P
         ended = bitstation("update", TOOL_ID, "--hq", url, "--dry-run")
         told = bitstation("update", TOOL_ID, "--hq", url, "--dry-run", "--json").object
     assert told["download_bytes"] < 10_000
-    assert [entry["how"] for entry in told["entries"]] == ["build", "copy", "fetch"]
+    assert [entry["how"] for entry in told["entries"]] == ["build", "copy", "build"]
     assert "free" in ended.out
     assert "125.00 MB/s assumed" in ended.out
 

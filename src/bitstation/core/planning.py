@@ -297,12 +297,17 @@ def _cost(step: Step, size_bytes: int, link_bytes_per_s: int) -> float:
             return size_bytes / _COPY_BYTES_PER_S
         case Fetch():
             rate = _UNPACK_BYTES_PER_S.get(step.codec, _PLANES_BYTES_PER_S)
-            return max(step.length / link_bytes_per_s, size_bytes / rate if rate else 0)
+            return max(_link_s(step, link_bytes_per_s), size_bytes / rate if rate else 0)
         case Patch():
             made_s = (size_bytes + step.base_length / 4) / _PATCH_BYTES_PER_S
-            return max(step.length / link_bytes_per_s, made_s if step.length else 0)
+            return max(_link_s(step, link_bytes_per_s), made_s if step.length else 0)
         case Fill():
             return 0.0
+
+
+def _link_s(step: Fetch | Patch, link_bytes_per_s: int) -> float:
+    """Seconds on the link; what lies in the guide is here already."""
+    return 0.0 if step.blob == INLINE else step.length / link_bytes_per_s
 
 
 def _wire_bytes(step: Step) -> int:
@@ -311,7 +316,7 @@ def _wire_bytes(step: Step) -> int:
 
 
 def _is_plain(step: Step) -> bool:
-    return isinstance(step, Fetch) and step.codec is Codec.RAW
+    return isinstance(step, Fetch) and step.codec is Codec.RAW and step.blob != INLINE
 
 
 def _planned(

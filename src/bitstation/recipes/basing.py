@@ -20,6 +20,10 @@ from bitstation.recipes.reading import BlobReader
 from bitstation.recipes.windows import Offsets
 from bitstation.transport.source import Source
 
+REQUEST_BYTES = 450
+"""Heads of a request and its answer, as nginx and HQ send them."""
+
+_SMALL_BYTES = 4096
 _PLANES = (Codec.PLANES_2, Codec.PLANES_4)
 
 
@@ -44,10 +48,28 @@ def block_costs(target: TargetFile, pairs: Pairs) -> list[int]:
         elif isinstance(segment.step, Fetch):
             packed, total = segment.step.length, sum(lengths)
             costs[segment.first : segment.end] = [packed * each // total for each in lengths]
+    if is_small(target):
+        costs[0] += REQUEST_BYTES
     for number in range(len(costs)):
         if target.map.digest(number) in pairs.digests:
             costs[number] = 0
     return costs
+
+
+def is_small(target: TargetFile) -> bool:
+    """Say whether a file is worth a place beside the patches: a request costs more than it."""
+    return len(target.map) == 1 and target.entry.size <= _SMALL_BYTES
+
+
+def add_small(target: TargetFile, blobs: Source, pairs: Pairs, patcher: Patcher) -> None:
+    """Let a small new file that has no patch travel with the patches. Raises UpdateCancelled."""
+    if not is_small(target) or not pairs.new_blocks(target.map):
+        return
+    with (
+        suppress(SourceError),
+        closing(BlobReader(blobs, target.entry.sha256, target.entry.size)) as reader,
+    ):
+        patcher.add_file(target.map, reader.read(0, target.entry.size))
 
 
 def patch_file(target: TargetFile, blobs: Source, pairs: Pairs, patcher: Patcher) -> None:

@@ -7,10 +7,11 @@ from collections import deque
 from concurrent.futures import Future
 from typing import NamedTuple
 
+from bitstation.codec.blocks import pack_block
 from bitstation.codec.zstd import PATCH_LEVEL, PatchBase, ZstdFault, apply_patch, patch_from
 from bitstation.core.blockmap import BlockMap
 from bitstation.core.digest import Digest
-from bitstation.core.recipe import Patch, Segment
+from bitstation.core.recipe import Codec, Fetch, Patch, Segment
 from bitstation.host import shared_pool
 from bitstation.recipes.packs import PENDING, PackWriter
 from bitstation.recipes.reading import BlobReader
@@ -99,6 +100,16 @@ class Patcher:
         wanted = _Wanted(target.map.file_digest, base.map.file_digest, base.offsets, job)
         self._held_bytes += held
         self._queue.append((held, wanted, shared_pool().submit(_made, known, data, job.level)))
+
+    def add_file(self, blockmap: BlockMap, data: bytes | bytearray) -> None:
+        """Take a file of one block in as it is, unless it has a patch: call it after ``finish``."""
+        digest = blockmap.file_digest
+        if digest in self.recipes or hashlib.sha256(data).hexdigest() != digest:
+            return
+        # A few bytes longer than the file, at worst: raw bytes have their place in the file's blob.
+        frame = pack_block(data, Codec.ZSTD)
+        step = Fetch(Codec.ZSTD, PENDING, self._pack.add(frame), len(frame))
+        self.recipes[digest] = [Segment(0, 1, step)]
 
     def finish(self) -> None:
         """Wait for all of them."""

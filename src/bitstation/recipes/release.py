@@ -19,7 +19,7 @@ from bitstation.core.guide import MAX_INLINE_BYTES
 from bitstation.core.manifest import Entry, Manifest
 from bitstation.core.recipe import INLINE, Segment
 from bitstation.host import tune_memory
-from bitstation.recipes.basing import TargetFile, patch_file
+from bitstation.recipes.basing import TargetFile, add_small, patch_file
 from bitstation.recipes.cutting import layout_of
 from bitstation.recipes.guides import Way, fold_guides
 from bitstation.recipes.kinds import kinds_of
@@ -135,6 +135,8 @@ class _Run:
             patch_file(file, self._blobs, pairs, patcher)
             told(file.entry.size)
         patcher.finish()
+        for file in files:
+            add_small(file, self._blobs, pairs, patcher)
         count = sum(map(len, patcher.recipes.values()))
         self.figures = msgspec.structs.replace(
             self.figures,
