@@ -12,6 +12,7 @@ from bitstation import DeltaUpdater, Eligibility
 from bitstation.core.digest import digest_of
 from bitstation.core.events import Event, GuardLowered
 from bitstation.core.lifecycle import ToolState
+from bitstation.core.wire import BaseRef
 from bitstation.errors import DiskFull, NotFound
 from bitstation.testing.faulty_disk import FaultyDisk, QuickDisk, Stopped
 from bitstation.testing.mapped import map_release
@@ -109,6 +110,32 @@ def test_until_it_is_done_the_tool_is_interrupted(
     check(installed, SECOND)
     asked = sum(length or 0 for _at, length in asked_of(again, digest_of(NEW_MODEL)))
     assert asked <= 4 * BLOCK
+
+
+def test_a_collection_leaves_what_is_being_remade(
+    installed: DeltaUpdater, make_updater: MakeUpdater
+) -> None:
+    source = source_of(SECOND, FIRST)
+    source.drop(digest_of(NEW_MODEL))
+    with pytest.raises(NotFound):
+        make_updater(options=IN_PLACE).update(source)
+    installed.gc()
+    again = source_of(SECOND, FIRST)
+    make_updater().update(again)
+    check(installed, SECOND)
+    asked = sum(length or 0 for _at, length in asked_of(again, digest_of(NEW_MODEL)))
+    assert asked <= 4 * BLOCK
+
+
+def test_a_source_of_what_is_new_alone_gives_nothing_up(
+    installed: DeltaUpdater, make_updater: MakeUpdater
+) -> None:
+    source = source_of(SECOND, FIRST)
+    source.needs = (BaseRef(FIRST.release.version, FIRST.release.manifest.manifest_hash),)
+    with pytest.raises(DiskFull) as raised:
+        make_updater(options=IN_PLACE).update(source)
+    assert not isinstance(raised.value, InPlacePossible)
+    check(installed, FIRST)
 
 
 def test_a_name_that_came_later_keeps_what_it_shows(

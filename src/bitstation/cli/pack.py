@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 
 from bitstation.cli.context import Context
@@ -52,6 +53,10 @@ def run(args: argparse.Namespace, ctx: Context) -> int:
             return _show_plans(plans, ctx)
         if not has_common_deflate():
             ctx.note("  ! " + ctx.gettext("this Python deflates unlike zlib: ZIP digests differ"))
+        if find_spec("pyfastcdc") is None:
+            ctx.note(
+                "  ! " + ctx.gettext("no guide beside the package: install bitstation[publish]")
+            )
         packing = Packing(options, ledger, progress_of(ctx), stop=ctx.stop)
         packed, catalog = packing.pack(plans)
     ctx.close()

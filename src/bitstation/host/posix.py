@@ -190,13 +190,18 @@ if sys.platform != "win32":
         return os.pwrite(fd, data, offset)
 
     def preallocate(fd: int, size_bytes: int) -> None:
-        """Reserve space, so that a full disk shows before the bytes are fetched."""
+        """Reserve space, so that a full disk shows before the bytes are fetched.
+
+        Where the system cannot, the file is at least as long: so a begun one is known again.
+        """
         if size_bytes and hasattr(os, "posix_fallocate"):
             try:
                 os.posix_fallocate(fd, 0, size_bytes)
+                return
             except OSError as error:
                 if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
                     raise
+        os.ftruncate(fd, size_bytes)
 
     @cache
     def _sync_file_range() -> object:

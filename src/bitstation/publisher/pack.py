@@ -9,6 +9,7 @@ again finishes. No file is ever under its final name with other than its whole c
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,7 @@ from bitstation.core.assets import CATALOG_NAME, guide_name, manifest_name, pack
 from bitstation.core.catalog import Catalog
 from bitstation.core.manifest import Manifest
 from bitstation.core.toolfile import ToolFile
-from bitstation.errors import DiskFull, UsageError
+from bitstation.errors import DiskFull, MissingExtra, UsageError
 from bitstation.publisher.cache import locked
 from bitstation.publisher.catalog import catalog_row, merge_catalog, write_checksums
 from bitstation.publisher.guides import work_folder
@@ -208,13 +209,16 @@ class Packing:
         )
 
     def _guide(self, release: PackedRelease) -> None:
-        """Write the guide that lies beside a package: maps only, for packing gains nothing here."""
+        """Write the guide that lies beside a package: maps only, for packing gains nothing here.
+
+        Where nothing is installed that cuts files there is none, and packages are as good.
+        """
         checked, manifest = release.plan.checked, release.plan.manifest
         path = self._work.parent / guide_name(manifest.tool_id, manifest.tool_version)
         if path.is_file() and not release.is_new:
             return
         data = manifest.encode()
-        with work_folder(str(path)) as work:
+        with suppress(MissingExtra), work_folder(str(path)) as work:
             made = make_release(
                 manifest,
                 data,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from bitstation.core.digest import Digest, digest_of
 from bitstation.core.manifest import parse_manifest
 from bitstation.core.names import newest
-from bitstation.core.wire import BlobRef, GuideRef
+from bitstation.core.wire import BaseRef, BlobRef, GuideRef
 from bitstation.errors import NotFound, SourceError, SourceUnreachable
 from bitstation.testing.releases import Release
 from bitstation.transport.source import Offer, RangeReader, Source
@@ -37,6 +37,7 @@ class MemorySource(Source):
         self.asked: list[Asked] = []
         self.required: set[str] = set()
         self.announced: str | None = None
+        self.needs: tuple[BaseRef, ...] = ()
         self.before_open: Callable[[Asked], None] = lambda _asked: None
         self._offers: dict[tuple[str, str], bytes] = {}
         self._blobs: dict[Digest, bytes] = {}
@@ -105,7 +106,7 @@ class MemorySource(Source):
             return Offer(tool, wanted, data, self.announced, required)
         announced = self.announced or parse_manifest(data).manifest_hash
         manifest = BlobRef(digest_of(data), len(data))
-        return Offer(tool, wanted, None, announced, required, manifest, guides)
+        return Offer(tool, wanted, None, announced, required, manifest, guides, needs=self.needs)
 
     def _open(self, digest: Digest, offset: int, length: int | None) -> RangeReader:
         asked = Asked(digest, offset, length)

@@ -64,8 +64,10 @@ def find_way(source: Source, offer: Offer, known: Known) -> Guidance:
     Raises SourceError, DigestMismatch.
     """
     papers = known.papers(offer.manifest_hash) if offer.manifest_hash else None
-    if papers is not None:
-        return Guidance(papers.manifest, papers.atlas, _atlas_of(papers), is_local=True)
+    here = papers and Guidance(papers.manifest, papers.atlas, _atlas_of(papers), is_local=True)
+    # A release that came without its atlas learns it once: the next update needs it.
+    if here and (here.atlas_bytes or all(ref.base for ref in offer.guides)):
+        return here
     received: list[int] = []
     for ref, base in _ways(offer, known):
         try:
@@ -73,6 +75,8 @@ def find_way(source: Source, offer: Offer, known: Known) -> Guidance:
         except (NotFound, ManifestError, DigestMismatch, SourceBroken):
             # Nothing of it was believed; a longer way is always there.
             continue
+    if here:
+        return here
     if offer.manifest_bytes is not None:
         return Guidance(offer.manifest_bytes, received_bytes=sum(received))
     if offer.manifest is None:

@@ -85,6 +85,12 @@ def keep_atlas(run: Run, manifest_hash: Digest, data: bytes) -> None:
         run.disk.write_file(run.tree.atlas(manifest_hash), data)
 
 
+def learn_atlas(run: Run, manifest_hash: Digest, data: bytes) -> None:
+    """Keep the atlas of a release that is here and came without it."""
+    if data and not read_atlas(run.tree, manifest_hash):
+        keep_atlas(run, manifest_hash, data)
+
+
 def forget_atlases(run: Run) -> None:
     """Remove the atlases of releases that are not here any more."""
     tree = run.tree

@@ -9,17 +9,21 @@ from bitstation.worker.collect import clear_leftovers, collect, retire
 from bitstation.worker.discard import drop_empty
 from bitstation.worker.history import previous_version
 from bitstation.worker.recover import in_place, recover
+from bitstation.worker.resume import is_given_up
 from bitstation.worker.run import Run
 
 
 def collect_garbage(run: Run) -> None:
     """Remove what no kept release needs: retired releases, staging, half-removed folders.
 
-    An interrupted download is garbage too once this is asked for. Raises OSError when something
-    is in use; the rest is gone then.
+    An interrupted download is garbage too once this is asked for, but not files that are being
+    remade in place: nothing else is left of the tool. Raises OSError when something is in use; the
+    rest is gone then.
     """
     recover(run)
     tree = run.tree
+    if is_given_up(tree):
+        return
     with in_place(run, "gc"):
         if tree.current_version() is not None:
             faults = collect(run, previous_version(tree))
@@ -34,6 +38,8 @@ def collect_garbage(run: Run) -> None:
 
 def garbage(tree: ToolTree, keep: int = DEFAULT_KEPT) -> list[str]:
     """What a collection would remove, by name: releases, begun removals, staging."""
+    if is_given_up(tree):
+        return []
     current = tree.current_version()
     kept = tree.kept_versions()
     retired = decide_retired(kept, current, previous_version(tree), keep)

@@ -11,9 +11,10 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from bitstation import host
-from bitstation.core.plan import How, Plan, PlanEntry
+from bitstation.core.plan import How, Plan, PlanEntry, parse_plan
+from bitstation.errors import StoreCorrupt
 from bitstation.storage.journal import JournalFacts, read_journal
-from bitstation.storage.tree import PlainPaths
+from bitstation.storage.tree import PlainPaths, ToolTree
 from bitstation.worker.assemble import Kept
 from bitstation.worker.discard import keep_only
 from bitstation.worker.inventory import prove
@@ -42,6 +43,17 @@ def find_kept(run: Run, plan: Plan, staging: Path) -> Kept:
     reworked = {index for index, entry in entries.items() if entry.how is How.REWORK}
     keep_only(run, staging, {plan.entries[index].path for index in {*whole, *begun, *reworked}})
     return Kept(whole, blocks, parts)
+
+
+def is_given_up(tree: ToolTree) -> bool:
+    """Say whether the installed release was given up for one that is being remade in place."""
+    if tree.current_version() is not None or read_journal(tree.journal).begin is None:
+        return False
+    try:
+        plan = parse_plan(tree.plan.read_bytes(), str(tree.plan))
+    except (OSError, StoreCorrupt):
+        return False
+    return plan.given_up is not None and tree.staging(plan.to_version).is_dir()
 
 
 def _whole(

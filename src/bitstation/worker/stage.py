@@ -97,7 +97,9 @@ def stage(run: Run, base: Manifest | None, target: Resolved, source: Source) -> 
         total_bytes=plan.total_bytes,
         write_bytes=plan.write_bytes,
     )
-    plan = _fitted(run, plan, base, held, kept)
+    # A source of what is new alone has not the blocks that in-place work may lose.
+    spare = None if target.needs else base
+    plan = _fitted(run, plan, base, held, kept, spare)
     _begin(run, plan, staging, kept)
     assembly = Assembly(run, plan, staging, held)
     assembly.fill(source, kept)
@@ -130,10 +132,17 @@ def _local_blobs(recipes: Iterable[Iterable[Segment]]) -> set[Digest]:
     return found
 
 
-def _fitted(run: Run, plan: Plan, base: Manifest | None, held: Names, kept: Kept) -> Plan:
+def _fitted(
+    run: Run,
+    plan: Plan,
+    base: Manifest | None,
+    held: Names,
+    kept: Kept,
+    spare: Manifest | None,
+) -> Plan:
     """The plan, if the volume has room for it; else one that works in place, if that is allowed.
 
-    Raises DiskFull, InPlacePossible.
+    ``spare``: the release that may be given up for it. Raises DiskFull, InPlacePossible.
     """
     # A file that is begun has its space already.
     begun = {*kept.whole, *kept.blocks, *kept.parts}
@@ -144,7 +153,7 @@ def _fitted(run: Run, plan: Plan, base: Manifest | None, held: Names, kept: Kept
         return plan
     except DiskFull as error:
         room = room_bytes(run) + here - beside
-        tighter = plan_rework(plan, base, _alone(run, base, held), room) if base else plan
+        tighter = plan_rework(plan, spare, _alone(run, spare, held), room) if spare else plan
         if tighter is plan:
             raise
         if not run.options.in_place:

@@ -37,7 +37,7 @@ from bitstation.worker.collect import collect, headless, retire
 from bitstation.worker.discard import discard_tree, drop_empty
 from bitstation.worker.history import append_history, known_hash
 from bitstation.worker.mend import mend
-from bitstation.worker.papers import LocalPapers
+from bitstation.worker.papers import LocalPapers, learn_atlas
 from bitstation.worker.recover import in_place, recover
 from bitstation.worker.run import Run
 from bitstation.worker.stage import stage
@@ -99,6 +99,7 @@ def update(
 def _install(run: Run, base: Manifest | None, target: Resolved, source: Source) -> None:
     manifest, tree = target.manifest, run.tree
     if base is not None and base.manifest_hash == manifest.manifest_hash:
+        learn_atlas(run, manifest.manifest_hash, target.guidance.atlas_bytes)
         changed = make_whole(run, manifest, source)
         if changed:
             append_history(run, "repair")
@@ -109,6 +110,7 @@ def _install(run: Run, base: Manifest | None, target: Resolved, source: Source) 
             tree.release(manifest.tool_version) / MANIFEST_NAME, target.manifest_bytes
         )
     if tree.manifest(manifest.tool_version) is not None:
+        learn_atlas(run, manifest.manifest_hash, target.guidance.atlas_bytes)
         make_whole(run, manifest, source)
         _return_to(run, base, manifest)
     else:
