@@ -5,7 +5,7 @@ from __future__ import annotations
 from bitstation.cli.context import Context
 from bitstation.cli.display import duration_text, size_text
 from bitstation.core.plan import Plan
-from bitstation.core.planning import LINK_BYTES_PER_S, estimate_s
+from bitstation.core.planning import LAN_BYTES_PER_S, estimate_s
 from bitstation.storage.faults import free_bytes
 from bitstation.worker.history import known_rate
 
@@ -26,7 +26,7 @@ def show_plan(ctx: Context, plan: Plan) -> None:
     ctx.print(f"  {_('new disk space:'):<25}  {room}")
     rate = known_rate(ctx.root.tool(plan.tool_id))
     at = _("as measured") if rate else _("assumed")
-    rate = rate or LINK_BYTES_PER_S
+    rate = rate or LAN_BYTES_PER_S
     took = _("about {}, at {}/s {}").format(
         duration_text(estimate_s(plan, rate)), size_text(rate), at
     )
