@@ -392,16 +392,3 @@ def test_a_server_without_ranges_gives_whole_files(updater: DeltaUpdater) -> Non
     source.before_open = whole_only
     updater.update(source)
     check(updater, FIRST)
-
-
-def test_a_release_that_came_without_its_atlas_learns_it_once(updater: DeltaUpdater) -> None:
-    updater.update(MemorySource(FIRST.release))
-    first, second = source_of(FIRST), source_of(FIRST)
-    updater.update(first)
-    assert [each.digest for each in first.asked] == [digest_of(guide_to(FIRST))]
-    updater.update(second)
-    assert second.asked == []
-    source = source_of(SECOND, FIRST)
-    updater.update(source)
-    assert asked_of(source, EDITED_DIGEST) == [(0, BLOCK_BYTES)]
-    check(updater)

@@ -1,12 +1,24 @@
-"""A repair keeps what is still right in a damaged file."""
+"""A repair keeps what is still right in a damaged file; a lacking atlas is learnt."""
 
 from __future__ import annotations
 
 import pytest
 
 from bitstation import DeltaUpdater
+from bitstation.core.digest import digest_of
 from bitstation.testing.invariants import wrong_files
-from tests.engine.test_building import BLOCK_BYTES, FIRST, MODEL, asked_of, source_of
+from bitstation.testing.mapped import guide_to
+from bitstation.testing.memory_source import MemorySource
+from tests.engine.test_building import (
+    BLOCK_BYTES,
+    EDITED_DIGEST,
+    FIRST,
+    MODEL,
+    SECOND,
+    asked_of,
+    check,
+    source_of,
+)
 
 
 @pytest.fixture
@@ -39,3 +51,16 @@ def test_a_repair_of_a_file_cut_short_fetches_the_rest(installed: DeltaUpdater, 
     start = left // BLOCK_BYTES * BLOCK_BYTES
     assert asked_of(source, FIRST.digest("model.bin")) == [(start, len(MODEL) - start)]
     assert wrong_files(installed.tree.release("1.0.0"), FIRST.release.manifest) == []
+
+
+def test_a_release_that_came_without_its_atlas_learns_it_once(updater: DeltaUpdater) -> None:
+    updater.update(MemorySource(FIRST.release))
+    first, second = source_of(FIRST), source_of(FIRST)
+    updater.update(first)
+    assert [each.digest for each in first.asked] == [digest_of(guide_to(FIRST))]
+    updater.update(second)
+    assert second.asked == []
+    source = source_of(SECOND, FIRST)
+    updater.update(source)
+    assert asked_of(source, EDITED_DIGEST) == [(0, BLOCK_BYTES)]
+    check(updater)
