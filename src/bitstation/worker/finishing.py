@@ -22,7 +22,7 @@ from bitstation.storage.reuse import SourceVanished
 from bitstation.worker.building import Abandoned, Building
 from bitstation.worker.run import Run
 
-CHUNK_BYTES = 1024 * 1024
+CHUNK_BYTES = 2 * 1024 * 1024
 WRITEBACK_BYTES = 32 * 1024 * 1024
 
 Refetch = Callable[[Building, int, int], None]
