@@ -48,7 +48,7 @@ class EntryDone(msgspec.Struct, frozen=True, tag="entry"):
 
 
 class BlocksDone(msgspec.Struct, frozen=True, tag="blocks"):
-    """Blocks of a file that is being built were written and their digests were right."""
+    """Blocks of a file that is being built were written; whoever goes on holds them to the map."""
 
     entry: _Number
     first: _Block

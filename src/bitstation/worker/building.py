@@ -92,6 +92,21 @@ class Building:
         if self._index is not None:
             self._run.journal.append(BlockPart(self._index, number, length))
 
+    def note_written(self, number: int, length: int, first: int) -> int:
+        """Remember that ``length`` bytes from block ``first`` on were written, proved or not.
+
+        Blocks before ``number`` were noted already; the number of the first one that is not whole.
+        """
+        end_offset, end = self.offsets[first] + length, number
+        while end < len(self.map) and self.offsets[end + 1] <= end_offset:
+            end += 1
+        if self._index is not None:
+            if end > number:
+                self._run.journal.append(BlocksDone(self._index, number, end - number))
+            if end_offset > self.offsets[end]:
+                self.note_part(end, end_offset - self.offsets[end])
+        return end
+
     def take(self, first: int, output: bytes | bytearray | memoryview) -> bool:
         """Prove the output of a segment block by block, and keep it; False when it is another."""
         view, at = memoryview(output), 0

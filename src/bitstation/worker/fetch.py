@@ -154,20 +154,22 @@ class BlockFetcher:
                 building.note_part(want.first, want.received)
 
     def _receive_group(self, group: list[Want], left: deque[Want], reader: SpanReader) -> None:
-        """Small blocks that follow each other, with one write and one record for all.
+        """Small blocks that follow each other, with few writes and records for all.
 
         Of 13,000 blocks of 77 kB each took 0.15 ms before: as long as the bytes themselves.
         """
-        building, filled, pieces = group[0].building, 0, Filling(reader)
+        building, first = group[0].building, group[0].first
+        filled, noted, pieces = 0, 0, Filling(reader)
         view = memoryview(bytearray(group[-1].end - group[0].start))
         try:
             while filled < len(view):
                 self._intake.check()
                 count = pieces.readinto(view[filled : filled + intake_.PIECE_BYTES])
+                building.write(building.offsets[first] + filled, view[filled : filled + count])
                 filled += count
                 self._intake.count(reader.source, count, building)
+                noted = building.note_written(first + noted, filled, first) - first
         finally:
-            building.write(building.offsets[group[0].first], view[:filled])
             whole = self._note_group(group, view[:filled], reader.source)
             for _want in whole:
                 left.popleft()
@@ -182,8 +184,6 @@ class BlockFetcher:
             want.hasher.update(part)
             want.received, want.giver = len(part), source
             if want.received < want.size_bytes:
-                if want.received:
-                    want.building.note_part(want.first, want.received)
                 break
             whole.append(want)
         return whole
