@@ -8,31 +8,42 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from bitstation.codec.guiding import Papers
 from bitstation.core.atlas import MAX_ATLAS_BYTES, Atlas, parse_atlas
 from bitstation.core.digest import Digest
 from bitstation.core.manifest import MAX_MANIFEST_BYTES, Manifest
 from bitstation.errors import ManifestError
+from bitstation.storage.journal import read_journal
 from bitstation.storage.tree import ToolTree, read_manifest_bytes
 from bitstation.worker.history import known_hash
 from bitstation.worker.run import Run
 
 
 class LocalPapers:
-    """Papers of the kept releases of one tool (see ``transport.guidance.Known``)."""
+    """Papers of the kept releases of one tool, and of one that an interrupted run began.
+
+    See ``transport.guidance.Known``.
+    """
 
     def __init__(self, tree: ToolTree, current: Manifest | None) -> None:
         self._tree = tree
         self._versions: Mapping[str, str] = _versions(tree, current)
+        begin = read_journal(tree.journal).begin
+        # Without its plan an interrupted update begins anew, with all that its source tells.
+        self._begun = begin.manifest_hash if begin and tree.plan.is_file() else None
 
     def papers(self, manifest_hash: str) -> Papers | None:
         """Manifest and atlas of a release that is here; no check but of their sizes."""
         version = self._versions.get(manifest_hash)
-        if version is None:
-            return None
         try:
-            manifest = read_manifest_bytes(self._tree.release(version))
+            if version is not None:
+                manifest = read_manifest_bytes(self._tree.release(version))
+            elif manifest_hash == self._begun:
+                manifest = _begun_manifest(self._tree, manifest_hash).read_bytes()
+            else:
+                return None
         except OSError:
             return None
         if len(manifest) > MAX_MANIFEST_BYTES:
@@ -83,6 +94,20 @@ def keep_atlas(run: Run, manifest_hash: Digest, data: bytes) -> None:
     if data:
         run.disk.make_dir(run.tree.atlases)
         run.disk.write_file(run.tree.atlas(manifest_hash), data)
+
+
+def keep_papers(run: Run, manifest_hash: Digest, papers: Papers) -> None:
+    """Keep what is known of a release that is begun, so that going on asks nothing twice.
+
+    Crash: each is there whole or not at all.
+    """
+    run.disk.make_dir(run.tree.atlases)
+    run.disk.write_file(_begun_manifest(run.tree, manifest_hash), papers.manifest)
+    keep_atlas(run, manifest_hash, papers.atlas)
+
+
+def _begun_manifest(tree: ToolTree, manifest_hash: str) -> Path:
+    return tree.atlases / f"{manifest_hash}.json"
 
 
 def learn_atlas(run: Run, manifest_hash: Digest, data: bytes) -> None:

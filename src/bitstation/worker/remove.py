@@ -8,6 +8,7 @@ from bitstation.storage.tree import ToolTree
 from bitstation.worker.collect import clear_leftovers, collect, retire
 from bitstation.worker.discard import drop_empty
 from bitstation.worker.history import previous_version
+from bitstation.worker.papers import forget_atlases
 from bitstation.worker.recover import in_place, recover
 from bitstation.worker.resume import is_given_up
 from bitstation.worker.run import Run
@@ -29,6 +30,7 @@ def collect_garbage(run: Run) -> None:
             faults = collect(run, previous_version(tree))
         else:
             faults = clear_leftovers(run)
+            forget_atlases(run)
     run.disk.remove(tree.plan)
     run.journal.drop()
     drop_empty(run)
@@ -73,4 +75,5 @@ def uninstall(run: Run) -> None:
         raise faults[0]
     for path in (tree.history, tree.plan, tree.journal):
         run.disk.remove(path)
+    forget_atlases(run)
     drop_empty(run)

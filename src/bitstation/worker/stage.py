@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from bitstation import host
+from bitstation.codec.guiding import Papers
 from bitstation.core.diff import deleted_paths
 from bitstation.core.digest import Digest
 from bitstation.core.events import GuardLowered, PlanReady
@@ -34,7 +35,7 @@ from bitstation.worker.discard import discard_tree
 from bitstation.worker.fit import InPlacePossible, can_share, check_paths, check_space, room_bytes
 from bitstation.worker.inventory import Names, prove_claimed, survey, survey_blocks
 from bitstation.worker.lending import Lending
-from bitstation.worker.papers import atlas_of, keep_atlas, local_atlases
+from bitstation.worker.papers import atlas_of, keep_papers, local_atlases
 from bitstation.worker.resume import find_kept
 from bitstation.worker.rework import give_up
 from bitstation.worker.run import Run
@@ -81,7 +82,8 @@ def stage(run: Run, base: Manifest | None, target: Resolved, source: Source) -> 
         # Of another release: its space is free for this one.
         discard_tree(run, run.tree.staging_area)
         plan, held = make_plan(run, base, target, source)
-        keep_atlas(run, manifest.manifest_hash, target.guidance.atlas_bytes)
+        papers = Papers(target.manifest_bytes, target.guidance.atlas_bytes)
+        keep_papers(run, manifest.manifest_hash, papers)
     else:
         held = survey(run, manifest.entries)
         bases = _local_blobs(entry.segments for entry in plan.entries)

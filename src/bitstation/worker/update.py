@@ -37,7 +37,7 @@ from bitstation.worker.collect import collect, headless, retire
 from bitstation.worker.discard import discard_tree, drop_empty
 from bitstation.worker.history import append_history, known_hash
 from bitstation.worker.mend import mend
-from bitstation.worker.papers import LocalPapers, learn_atlas
+from bitstation.worker.papers import LocalPapers, forget_atlases, learn_atlas
 from bitstation.worker.recover import in_place, recover
 from bitstation.worker.run import Run
 from bitstation.worker.stage import stage
@@ -232,4 +232,5 @@ def _discard(run: Run) -> None:
     discard_tree(run, run.tree.staging_area)
     run.disk.remove(run.tree.plan)
     run.journal.drop()
+    forget_atlases(run)
     drop_empty(run)
