@@ -77,13 +77,11 @@ def stage(run: Run, base: Manifest | None, target: Resolved, source: Source) -> 
     staging = run.tree.staging(manifest.tool_version)
     check_paths(staging, [entry.path for entry in manifest.entries])
     plan = _plan_to_resume(run, base, manifest)
-    kept = Kept()
+    kept, is_resumed = Kept(), plan is not None
     if plan is None:
         # Of another release: its space is free for this one.
         discard_tree(run, run.tree.staging_area)
         plan, held = make_plan(run, base, target, source)
-        papers = Papers(target.manifest_bytes, target.guidance.atlas_bytes)
-        keep_papers(run, manifest.manifest_hash, papers)
     else:
         held = survey(run, manifest.entries)
         bases = _local_blobs(entry.segments for entry in plan.entries)
@@ -103,6 +101,9 @@ def stage(run: Run, base: Manifest | None, target: Resolved, source: Source) -> 
     spare = None if target.needs else base
     plan = _fitted(run, plan, base, held, kept, spare)
     _begin(run, plan, staging, kept)
+    if not is_resumed:
+        papers = Papers(target.manifest_bytes, target.guidance.atlas_bytes)
+        keep_papers(run, manifest.manifest_hash, papers)
     assembly = Assembly(run, plan, staging, held)
     assembly.fill(source, kept)
     carry(run, base, staging, manifest)
