@@ -90,7 +90,8 @@ class PlanEntry(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True):
     """What an update will do.
 
-    ``download_bytes`` are bytes on the wire, ``reuse_bytes`` the rest of the release's content.
+    ``download_bytes`` are bytes on the wire, ``reuse_bytes`` content that is made of what is here;
+    packed blocks make the two less than the whole.
     """
 
     tool_id: str

@@ -51,8 +51,11 @@ _START_S = 0.3
 _WRITE_BYTES_PER_S = 500_000_000
 # Measured, one thread: copies with hashing; byte planes; zstd; patches with the copy of their base.
 _COPY_BYTES_PER_S = 1_000_000_000
-_UNPACK_BYTES_PER_S = {Codec.RAW: 0, Codec.ZSTD: 900_000_000, Codec.PLANES_2: 350_000_000}
-_PLANES_BYTES_PER_S = 350_000_000
+_UNPACK_BYTES_PER_S = {
+    Codec.ZSTD: 900_000_000,
+    Codec.PLANES_2: 350_000_000,
+    Codec.PLANES_4: 350_000_000,
+}
 _PATCH_BYTES_PER_S = 300_000_000
 
 
@@ -300,7 +303,7 @@ def _cost(step: Step, size_bytes: int, link_bytes_per_s: int) -> float:
         case Copy():
             return size_bytes / _COPY_BYTES_PER_S
         case Fetch():
-            rate = _UNPACK_BYTES_PER_S.get(step.codec, _PLANES_BYTES_PER_S)
+            rate = _UNPACK_BYTES_PER_S.get(step.codec)
             return max(_link_s(step, link_bytes_per_s), size_bytes / rate if rate else 0)
         case Patch():
             made_s = (size_bytes + step.base_length / 4) / _PATCH_BYTES_PER_S

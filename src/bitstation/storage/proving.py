@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from bitstation import host
 from bitstation.core.digest import Digest
@@ -61,7 +61,7 @@ def prove_files(
     ]
     if unread and on_total:
         on_total(sum(each.facts.size for each in unread))
-    for batch in _batches(unread):
+    for batch in batches(unread, _BATCH_BYTES):
         # Before the reading, for a later change in the tick of the last one would not show.
         moment_ns = ledger.moment_past(each.facts for each in batch)
         hashed = _hash_all(batch, on_bytes, stop)
@@ -95,13 +95,22 @@ def _look_again(paths: Sequence[Path], proofs: list[Proof], ledger: Ledger) -> N
                 proofs[number] = _known(paths[number], ledger, deep=False)
 
 
-def _batches(unread: Sequence[_Unread]) -> Iterator[list[_Unread]]:
-    batch: list[_Unread] = []
+class _Sized(Protocol):
+    @property
+    def facts(self) -> host.StatFacts: ...
+
+
+T = TypeVar("T", bound=_Sized)
+
+
+def batches(files: Sequence[T], most_bytes: int) -> Iterator[list[T]]:
+    """Files in their order, in lists that end once they come to ``most_bytes``."""
+    batch: list[T] = []
     size_bytes = 0
-    for each in unread:
+    for each in files:
         batch.append(each)
         size_bytes += each.facts.size
-        if size_bytes >= _BATCH_BYTES:
+        if size_bytes >= most_bytes:
             yield batch
             batch, size_bytes = [], 0
     if batch:

@@ -11,10 +11,9 @@ from bitstation.codec.zip_reading import ZipFault
 from bitstation.core.bundle import BundleOffer, Span, parse_bundle_offer, parse_member
 from bitstation.core.digest import Digest
 from bitstation.core.mirror import MAX_OFFER_BYTES, OFFER_NAME
-from bitstation.errors import NotFound, PackageInvalid, SourceError
+from bitstation.errors import NotFound, PackageInvalid
 from bitstation.storage.parts import PartsReader, find_parts
-from bitstation.transport.package import sized_parts
-from bitstation.transport.package_checks import read_members
+from bitstation.transport.package import archive_errors, open_archive
 from bitstation.transport.package_content import open_content
 from bitstation.transport.source import Offer, RangeReader, Source, offer_of
 
@@ -42,19 +41,9 @@ class BundleSource(Source):
         and one local header a member are read, no content.
         """
         self.name = str(path)
-        try:
-            self._parts = sized_parts(host.native_path(Path(path).absolute()), self.name)
-            reader = PartsReader(self._parts)
-            try:
-                members = read_members(reader)
-            finally:
-                reader.close()
+        with archive_errors(path):
+            self._parts, members = open_archive(path)
             self.release = self._read_offer(members)
-        except ZipFault as fault:
-            hint = "; is a part missing?" if self._parts[0][0].suffix == ".001" else ""
-            raise PackageInvalid(package=self.name, detail=f"{fault}{hint}") from fault
-        except OSError as error:
-            raise SourceError(source=self.name, detail=error.strerror or str(error)) from error
         self._whole: dict[Digest, Member] = {}
         self._spans: dict[Digest, list[tuple[Span, Member]]] = {}
         self._take_in(members)

@@ -6,6 +6,8 @@ it is used. Content is then proved by whoever reads it, as from any source.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bitstation import host
@@ -29,6 +31,29 @@ _SHOWN_FAULTS = 20
 _MAX_CHECKSUMS_BYTES = 1024 * 1024
 
 
+@contextmanager
+def archive_errors(path: Path) -> Iterator[None]:
+    """Raise what reading an archive meets as PackageInvalid or SourceError."""
+    try:
+        yield
+    except ZipFault as fault:
+        is_cut = find_parts(host.native_path(Path(path).absolute()))[0].suffix == ".001"
+        hint = "; is a part missing?" if is_cut else ""
+        raise PackageInvalid(package=str(path), detail=f"{fault}{hint}") from fault
+    except OSError as error:
+        raise SourceError(source=str(path), detail=error.strerror or str(error)) from error
+
+
+def open_archive(path: Path) -> tuple[list[tuple[Path, int]], list[Member]]:
+    """Parts of an archive with their sizes, and its members, inside ``archive_errors``."""
+    parts = sized_parts(host.native_path(Path(path).absolute()), str(path))
+    reader = PartsReader(parts)
+    try:
+        return parts, read_members(reader)
+    finally:
+        reader.close()
+
+
 class PackageSource(Source):
     """Release inside a ZIP. Stored members are read in place, deflated ones unpacked as read."""
 
@@ -43,19 +68,9 @@ class PackageSource(Source):
         Cost: the central directory and one local header a member are read, no content.
         """
         self.name = str(path)
-        try:
-            self._parts = sized_parts(host.native_path(Path(path).absolute()), self.name)
-            reader = PartsReader(self._parts)
-            try:
-                members = read_members(reader)
-            finally:
-                reader.close()
+        with archive_errors(path):
+            self._parts, members = open_archive(path)
             self._manifest_bytes = self._read_manifest(members)
-        except ZipFault as fault:
-            hint = "; is a part missing?" if self._parts[0][0].suffix == ".001" else ""
-            raise PackageInvalid(package=self.name, detail=f"{fault}{hint}") from fault
-        except OSError as error:
-            raise SourceError(source=self.name, detail=error.strerror or str(error)) from error
         what = f"{MANIFEST_NAME} in {self.name}"
         manifest = parse_manifest(self._manifest_bytes, legacy=True, what=what)
         if faults := list(member_faults(members, manifest)):

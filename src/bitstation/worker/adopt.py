@@ -7,7 +7,7 @@ again.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -24,7 +24,7 @@ from bitstation.storage.durable import Disk
 from bitstation.storage.hashing import OnBytes, Stop
 from bitstation.storage.ledger import Ledger
 from bitstation.storage.mapping import layout_of, map_model
-from bitstation.storage.proving import prove_files
+from bitstation.storage.proving import batches, prove_files
 from bitstation.storage.tree import ToolsRoot
 from bitstation.worker.search import FoundFile, LeftOut
 
@@ -120,7 +120,7 @@ class Adopting:
         """
         if total_bytes := self.bytes_to_read(files):
             self._on_bytes = on_total(total_bytes) if on_total else None
-        for batch in _batches(files):
+        for batch in batches(files, _BATCH_BYTES):
             try:
                 self._take(batch)
             finally:
@@ -184,16 +184,3 @@ def _layout(path: Path) -> Layout | None:
     with contextlib.suppress(LayoutFault, OSError):
         return layout_of(host.native_path(path))
     return None
-
-
-def _batches(files: Sequence[FoundFile]) -> Iterator[list[FoundFile]]:
-    batch: list[FoundFile] = []
-    size_bytes = 0
-    for found in files:
-        batch.append(found)
-        size_bytes += found.facts.size
-        if size_bytes >= _BATCH_BYTES:
-            yield batch
-            batch, size_bytes = [], 0
-    if batch:
-        yield batch

@@ -90,7 +90,6 @@ class Assembly:
         lost = [(index, entry) for index, entry in copies if not self._copy(entry)]
         for _index, entry in lost:
             self._run.emit(IntegrityFailed, path=entry.path, source="local", healed=True)
-        for _index, entry in lost:
             self._built.setdefault(entry.sha256, Event())
         self._make(source, [(index, _fetched_whole(entry)) for index, entry in lost], kept)
 
