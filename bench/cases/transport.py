@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import corpus
 import peers
@@ -13,16 +11,9 @@ import timing
 import workshop
 from peers import table
 from peers.ours import Ours
-from peers.outcome import Absent, Outcome, Workload, Yardsticks
+from peers.outcome import Absent, Outcome, Workload
 from peers.room import Room, opened
 from report import Row
-
-_HASH = """
-import hashlib, sys
-with open(sys.argv[1], "rb") as file:
-    hashlib.file_digest(file, "sha256")
-"""
-_COPY = 'cp "$1" "$2" && "$3" -c "$4" "$2"'
 
 
 def run(shop: workshop.Workshop) -> Iterator[Row]:
@@ -36,7 +27,7 @@ def run(shop: workshop.Workshop) -> Iterator[Row]:
             yield Row(title, "", "", f"not built: {missing}", "", None)
             continue
         measured, absent = compare(shop, pair)
-        found.append(Workload(pair, measured, absent, yardsticks(shop, pair)))
+        found.append(Workload(pair, measured, absent))
         yield table.row(found[-1], judged=shop.sizes.scale == 1)
         workshop.settle(shop.folder / letter)
     if found:
@@ -71,22 +62,3 @@ def compare(shop: workshop.Workshop, pair: corpus.Pair) -> tuple[list[Outcome], 
 def reason(failure: timing.Failed) -> str:
     """A failure in a cell of a table."""
     return " ".join(str(failure).replace("|", "/").split())[-300:]
-
-
-def yardsticks(shop: workshop.Workshop, pair: corpus.Pair) -> Yardsticks:
-    """What the largest new file costs to hash, and to copy and then hash, as processes."""
-    sizes = {path: (pair.new / path).stat().st_size for path in pair.new_digests}
-    largest = pair.new / max(sizes, key=lambda path: sizes[path])
-    target = shop.folder / pair.letter / "copy"
-    copying: list[str | Path] = ["sh", "-c", _COPY, "sh", largest, target, sys.executable, _HASH]
-
-    def copied(_round: int) -> timing.Measured:
-        workshop.settle(target)
-        return timing.measure(copying)
-
-    hashes, copies = timing.interleaved(
-        shop.rounds,
-        lambda _round: timing.measure([sys.executable, "-c", _HASH, largest]),
-        copied,
-    )
-    return Yardsticks(hashes.median_s, copies.median_s)

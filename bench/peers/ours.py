@@ -43,7 +43,7 @@ class Ours(Peer):
         link_tree(pair.old, tool)
         if pair.old_digests:
             self._releases.publish(tool)
-        _become(pair, tool)
+        become(pair, tool)
         return self._releases.publish(tool)
 
     def base(self, pair: Pair, shelf: Path, worker: Path, server: Server) -> None:
@@ -68,7 +68,7 @@ class Ours(Peer):
         return self._shop.bitstation(*words, *more, "-q", "--json", private=True)
 
 
-def _become(pair: Pair, tool: Path) -> None:
+def become(pair: Pair, tool: Path) -> None:
     """Edit the publisher's folder as people do: what stays keeps its file, renames are renames."""
     old, new = pair.old_digests, pair.new_digests
     left = {old[path]: path for path in old if path not in new}

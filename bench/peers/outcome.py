@@ -40,20 +40,12 @@ class Absent(NamedTuple):
     reason: str
 
 
-class Yardsticks(NamedTuple):
-    """What the largest new file costs to hash, and to copy and then hash."""
-
-    hash_s: float
-    copy_s: float
-
-
 class Workload(NamedTuple):
     """All that was found for one pair of trees."""
 
     pair: Pair
     measured: Sequence[Outcome]
     absent: Sequence[Absent]
-    yardsticks: Yardsticks
 
     def of(self, way: str) -> Outcome | None:
         """One of those measured."""

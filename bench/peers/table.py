@@ -32,16 +32,12 @@ def row(workload: Workload, *, judged: bool) -> Row:
     told = f" ({wire_text(ours.told_bytes)} of bodies by its own count)" if ours.told_bytes else ""
     text = f"{wire_text(ours.wire_bytes)} in all{told}"
     met = target.met(workload, ours) if judged else None
-    return Row(case, text, peer, _figure(workload, ours), target.words, met)
+    return Row(case, text, peer, _figure(ours), target.words, met)
 
 
-def _figure(workload: Workload, ours: Outcome) -> str:
+def _figure(ours: Outcome) -> str:
     worker = f"worker {_cost(ours.worker)}"
-    publisher = f"publisher {_cost(timing.Series((ours.publisher,)))}"
-    if workload.pair.letter != "C":
-        return f"{worker}; {publisher}"
-    hash_s, copy_s = workload.yardsticks
-    return f"{worker}; {publisher}; cp + SHA-256 {copy_s:.2f} s, SHA-256 {hash_s:.2f} s"
+    return f"{worker}; publisher {_cost(timing.Series((ours.publisher,)))}"
 
 
 def _brief(outcome: Outcome) -> str:

@@ -151,7 +151,7 @@ def test_what_was_read_before_a_stop_is_not_read_again(
         stop.set()
         return made
 
-    monkeypatch.setattr(adopting, "map_model", stopping)
+    monkeypatch.setattr(mapping, "map_model", stopping)
     with pytest.raises(UpdateCancelled):
         adopt(mine.parent, stop=stop)
 
@@ -169,7 +169,7 @@ def test_a_file_that_is_written_to_meanwhile_is_left_out(
             file.write(b"more")
         return real(path, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(adopting, "map_model", writing)
+    monkeypatch.setattr(mapping, "map_model", writing)
     adoption = adopt(mine)
     assert adoption.adopted == ()
     assert [path for path, _why in adoption.left_out] == [str(mine.resolve())]

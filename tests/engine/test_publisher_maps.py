@@ -2,15 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from bitstation import host
 from bitstation.core.blockmap import BlockMap, Cut
-from bitstation.core.digest import Digest
+from bitstation.core.digest import Digest, digest_of
+from bitstation.core.manifest import Entry
+from bitstation.errors import UpdateCancelled
 from bitstation.publisher.maps import MapCache
+from bitstation.recipes.cutting import map_file
+from bitstation.recipes.reading import BlobReader
+from bitstation.storage.hashing import OnBytes, Stop
+from bitstation.storage.ledger import Ledger
 from bitstation.testing.faulty_disk import FaultyDisk, QuickDisk, Stopped
+from bitstation.testing.memory_source import MemorySource
+from tests.unit.model_files import STRING, Tensor, gguf, key_value
+
+# Its header and one tensor are of several blocks, so that both could be groups.
+MODEL = gguf(
+    [Tensor("a", 24, (3 << 20,), bytes(3 << 20)), Tensor("b", 24, (40,), bytes(40))],
+    [key_value("note", STRING, "x" * (2 << 20))],
+)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = Ledger(tmp_path / "ledger")
+    yield opened
+    opened.close()
+
+
+def mapped_alone(data: bytes) -> BlockMap:
+    source = MemorySource()
+    digest = source.add_blob(data)
+    reader = BlobReader(source, digest, len(data))
+    return map_file(Entry("m.gguf", digest, len(data)), reader, Stop(), lambda _count: None)
+
+
+def test_one_read_proves_a_model_and_gives_the_map_that_any_publisher_makes(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    model, other = tmp_path / "model.gguf", tmp_path / "opaque.bin"
+    model.write_bytes(MODEL)
+    other.write_bytes(b"o" * 300_000)
+    cut_short = tmp_path / "short.gguf"
+    cut_short.write_bytes(MODEL[:400_000])
+    cache, totals, counts = MapCache(QuickDisk(), folder=tmp_path / "maps"), [], []
+
+    def told(total_bytes: int) -> OnBytes:
+        totals.append(total_bytes)
+        return counts.append
+
+    paths = [model, other, cut_short, tmp_path / "absent"]
+    cache.map_new(paths, ledger, told)
+    assert ledger.proof(host.stat_facts(model)) == digest_of(MODEL)
+    assert cache.load(digest_of(MODEL)) == mapped_alone(MODEL)
+    assert sum(counts) == sum(totals) == len(MODEL)
+    assert ledger.proof(host.stat_facts(other)) is None
+    cache.map_new(paths, ledger, told)
+    assert len(totals) == 1
+
+
+def test_a_stop_leaves_no_proof_of_what_was_not_read(tmp_path: Path, ledger: Ledger) -> None:
+    model, stop = tmp_path / "model.gguf", Stop()
+    model.write_bytes(MODEL)
+    stop.set()
+    cache = MapCache(QuickDisk(), folder=tmp_path / "maps")
+    with pytest.raises(UpdateCancelled):
+        cache.map_new([model], ledger, lambda _total: lambda _count: None, stop)
+    assert ledger.proof(host.stat_facts(model)) is None
 
 
 def test_a_damaged_cache_is_no_cache(tmp_path: Path) -> None:

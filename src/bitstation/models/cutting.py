@@ -15,11 +15,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from itertools import groupby
 
 import msgspec
 
-from bitstation.models.layout import Layout
+from bitstation.core.blockmap import DIGEST_BYTES, Group
+from bitstation.core.digest import Digest
+from bitstation.models.layout import Layout, SpanKind
 
 BLOCK_BYTES = 1 << 20
 """At 35 bytes a row, a map takes 35 KB for each GB of model."""
@@ -40,6 +44,17 @@ def cut_model(layout: Layout) -> Iterator[Block]:
     for number, span in enumerate(layout.spans):
         for offset in range(span.offset, span.end, BLOCK_BYTES):
             yield Block(offset, min(BLOCK_BYTES, span.end - offset), number)
+
+
+def group_blocks(layout: Layout, digests: bytes) -> Iterator[Group]:
+    """Tensors of several blocks; ``digests`` are those of all blocks, one after the other."""
+    first = 0
+    for number, members in groupby(block.span for block in cut_model(layout)):
+        count = sum(1 for _ in members)
+        if count > 1 and layout.spans[number].kind is SpanKind.TENSOR:
+            raw = digests[first * DIGEST_BYTES : (first + count) * DIGEST_BYTES]
+            yield Group(first, count, Digest(hashlib.sha256(raw).hexdigest()))
+        first += count
 
 
 def is_too_fine(layout: Layout) -> bool:

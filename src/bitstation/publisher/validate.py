@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -16,9 +17,11 @@ from bitstation.core.toolfile import (
 )
 from bitstation.errors import ToolFolderInvalid
 from bitstation.publisher.lock import LockedModel, load_lock
+from bitstation.publisher.maps import MapCache
 from bitstation.publisher.progress import Progress, prove_shown, silent
 from bitstation.publisher.scan import Inventory, scan_tool
 from bitstation.publisher.text import files_with_crlf
+from bitstation.storage.durable import Disk
 from bitstation.storage.faults import disk_errors
 from bitstation.storage.hashing import Stop
 from bitstation.storage.ledger import Ledger
@@ -51,7 +54,7 @@ def check_tools(
     """Check tool folders, alone and against each other.
 
     Raises StoreError, UpdateCancelled. Cost: a stat a file, one read of each file
-    that the ledger does not prove, and the first 64 KiB of each text file.
+    that the ledger does not prove, and the first 64 KiB of each text file. That read maps models.
     """
     checked = [_checked(folder, ledger, progress, stop) for folder in folders]
     return [_with_twins(tool, checked) for tool in checked]
@@ -84,6 +87,8 @@ def _checked(folder: Path, ledger: Ledger, progress: Progress, stop: Stop | None
         faults.append("the release is empty: there is no file to ship")
     with disk_errors(inventory.root):
         files = [found.file for found in inventory.files]
+        maps = MapCache(Disk())
+        maps.map_new(files, ledger, partial(progress, "map", inventory.root.name), stop)
         proofs = prove_shown(files, ledger, inventory.root.name, progress, stop)
     faults += [
         f"{path!r} vanished or changed while it was read"

@@ -10,16 +10,14 @@ import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from itertools import groupby
 
 from bitstation.codec.chunking import cut_stream
-from bitstation.core.blockmap import DIGEST_BYTES, BlockMap, Cut, Group
-from bitstation.core.digest import Digest
+from bitstation.core.blockmap import BlockMap, Cut
 from bitstation.core.manifest import Entry
 from bitstation.host import shared_pool
-from bitstation.models.cutting import cut_model, is_too_fine
+from bitstation.models.cutting import cut_model, group_blocks, is_too_fine
 from bitstation.models.detect import detect
-from bitstation.models.layout import Layout, LayoutFault, SpanKind
+from bitstation.models.layout import Layout, LayoutFault
 from bitstation.recipes.reading import BlobReader
 from bitstation.storage.hashing import OnBytes, Stop
 
@@ -52,9 +50,9 @@ def map_file(entry: Entry, reader: BlobReader, stop: Stop, on_bytes: OnBytes) ->
         return BlockMap(
             entry.sha256, entry.size, Cut.CONTENT, tuple(digester.lengths), digester.result()
         )
-    numbers = _by_tensors(layout, reader, digester)
+    _by_tensors(layout, reader, digester)
     digests = digester.result()
-    groups = tuple(_groups(layout, numbers, digests))
+    groups = tuple(group_blocks(layout, digests))
     lengths = tuple(digester.lengths)
     return BlockMap(entry.sha256, entry.size, Cut.TENSORS, lengths, digests, groups)
 
@@ -68,20 +66,17 @@ def _by_content(reader: BlobReader, digester: _Digester) -> None:
         digester.add(buffer, window.lengths)
 
 
-def _by_tensors(layout: Layout, reader: BlobReader, digester: _Digester) -> list[int]:
-    """Number of the span of each block."""
-    spans: list[int] = []
+def _by_tensors(layout: Layout, reader: BlobReader, digester: _Digester) -> None:
     start = 0
-    for lengths in _window_lengths(layout, spans):
+    for lengths in _window_lengths(layout):
         buffer = digester.buffer(sum(lengths))
         reader.read_into(start, buffer)
         digester.add(buffer, lengths)
         start += len(buffer)
-    return spans
 
 
-def _window_lengths(layout: Layout, spans: list[int]) -> Iterator[list[int]]:
-    """Lengths of the blocks of each window; ``spans`` gets the number of each block's span."""
+def _window_lengths(layout: Layout) -> Iterator[list[int]]:
+    """Lengths of the blocks of each window."""
     lengths: list[int] = []
     held = 0
     for block in cut_model(layout):
@@ -90,19 +85,8 @@ def _window_lengths(layout: Layout, spans: list[int]) -> Iterator[list[int]]:
             held, lengths = 0, []
         held += block.length
         lengths.append(block.length)
-        spans.append(block.span)
     if lengths:
         yield lengths
-
-
-def _groups(layout: Layout, spans: Sequence[int], digests: bytes) -> Iterator[Group]:
-    first = 0
-    for number, members in groupby(spans):
-        count = sum(1 for _ in members)
-        if count > 1 and layout.spans[number].kind is SpanKind.TENSOR:
-            raw = digests[first * DIGEST_BYTES : (first + count) * DIGEST_BYTES]
-            yield Group(first, count, Digest(hashlib.sha256(raw).hexdigest()))
-        first += count
 
 
 class _Digester:

@@ -9,18 +9,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import Future
-from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
 from bitstation import host
-from bitstation.core.blockmap import DIGEST_BYTES, MAX_BLOCKS, BlockMap, Cut, Group
+from bitstation.core.blockmap import MAX_BLOCKS, BlockMap, Cut
 from bitstation.core.digest import Digest
 from bitstation.errors import FileChanged
-from bitstation.models.cutting import BLOCK_BYTES, cut_model, is_too_fine
+from bitstation.models.cutting import BLOCK_BYTES, cut_model, group_blocks, is_too_fine
 from bitstation.models.detect import detect
 from bitstation.models.layout import Layout
 from bitstation.storage.hashing import OnBytes, Stop
+from bitstation.storage.ledger import Ledger
 
 PIECE_BYTES = 8 * BLOCK_BYTES
 """Read at a time, two in memory at once. Small pieces cost more handing over than hashing."""
@@ -53,6 +53,24 @@ def layout_of(path: Path) -> Layout | None:
     if layout is None or is_too_fine(layout) or sum(_block_counts(layout)) > MAX_BLOCKS:
         return None
     return layout
+
+
+def prove_model(
+    path: Path,
+    layout: Layout,
+    ledger: Ledger,
+    on_bytes: OnBytes | None = None,
+    stop: Stop | None = None,
+) -> BlockMap:
+    """Map of a model, whose digest is recorded in the ledger: both of one read.
+
+    Raises and costs what ``map_model`` does; StoreError of the ledger.
+    """
+    # Before the reading, for a later change in the tick of the last one would not show.
+    moment_ns = ledger.moment_past([host.stat_facts(path)])
+    facts, digest, blockmap = map_model(path, layout, on_bytes, stop)
+    ledger.record([(facts, digest)], read_from_ns=moment_ns)
+    return blockmap
 
 
 def map_model(
@@ -116,22 +134,10 @@ class _Hashing:
 
 
 def _built(layout: Layout, hashing: _Hashing) -> tuple[Digest, BlockMap]:
-    """Digest of the file, and the map; a span of several blocks is a group."""
     digest, raw = Digest(hashing.whole.hexdigest()), bytes(hashing.blocks)
-    ends = [0]
-    for count in _block_counts(layout):
-        ends.append(ends[-1] + count)
-    groups = tuple(
-        Group(first, end - first, _digest_of(raw[first * DIGEST_BYTES : end * DIGEST_BYTES]))
-        for first, end in pairwise(ends)
-        if end - first > 1
-    )
     lengths = tuple(block.length for block in cut_model(layout))
+    groups = tuple(group_blocks(layout, raw))
     return digest, BlockMap(digest, layout.size_bytes, Cut.TENSORS, lengths, raw, groups)
-
-
-def _digest_of(raw: bytes) -> Digest:
-    return Digest(hashlib.sha256(raw).hexdigest())
 
 
 def _block_counts(layout: Layout) -> Iterator[int]:

@@ -23,7 +23,7 @@ from bitstation.storage.adopted import adopted_files, has_map, path_of, remember
 from bitstation.storage.durable import Disk
 from bitstation.storage.hashing import OnBytes, Stop
 from bitstation.storage.ledger import Ledger
-from bitstation.storage.mapping import layout_of, map_model
+from bitstation.storage.mapping import layout_of, prove_model
 from bitstation.storage.proving import batches, prove_files
 from bitstation.storage.tree import ToolsRoot
 from bitstation.worker.search import FoundFile, LeftOut
@@ -158,16 +158,13 @@ class Adopting:
 
     def _map(self, found: FoundFile, layout: Layout) -> None:
         path = host.native_path(found.path)
-        # Before the reading, for a later change in the tick of the last one would not show.
-        moment_ns = self._ledger.moment_past([found.facts])
         try:
-            facts, digest, blockmap = map_model(path, layout, self._count, self._stop)
+            blockmap = prove_model(path, layout, self._ledger, self._count, self._stop)
         except (OSError, FileChanged) as error:
             self._left_out.append(LeftOut(str(found.path), str(error)))
             return
-        self._ledger.record([(facts, digest)], read_from_ns=moment_ns)
-        self._maps[digest] = blockmap
-        self._adopt(found.path, digest, facts.size)
+        self._maps[blockmap.file_digest] = blockmap
+        self._adopt(found.path, blockmap.file_digest, blockmap.size_bytes)
 
     def _adopt(self, path: Path, digest: Digest, size_bytes: int) -> None:
         self._adopted.append(Adopted(str(path), digest, size_bytes, self._link))
