@@ -14,7 +14,7 @@ from bitstation.errors import SourceUnreachable
 from bitstation.transport import dialing
 from bitstation.transport.arrivals import RateWatch, SlowestRate, TooSlow
 from bitstation.transport.dialing import MAX_ADDRESSES, Dialer, Limits
-from bitstation.transport.filling import Filling
+from bitstation.transport.filling import MOMENT_S, Filling
 from bitstation.transport.http import parse_base
 from bitstation.transport.tls import issuer_in
 
@@ -172,6 +172,15 @@ def test_fast_arrivals_fill_blocks():
 def test_slow_arrivals_are_given_after_a_moment():
     assert blocks(Arrivals(*[b"a"] * 5, each_s=0.012), 9) == [b"aaa", b"aa"]
     assert blocks(Arrivals(*[b"a"] * 3, each_s=9.0)) == [b"aa", b"a"]
+
+
+def test_what_is_here_does_not_wait_for_more():
+    class Pausing(Arrivals):
+        def comes_within(self, seconds: float) -> bool:
+            assert 0 < seconds <= MOMENT_S
+            return len(self._arrivals) != 1
+
+    assert blocks(Pausing(b"a", b"b", b"c"), 9) == [b"ab", b"c"]
 
 
 def test_what_came_before_a_failure_is_given_first():

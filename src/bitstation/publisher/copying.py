@@ -12,7 +12,7 @@ from bitstation.core.digest import Digest
 from bitstation.core.wire import BlobWanted
 from bitstation.errors import DigestMismatch, FileChanged
 from bitstation.publisher.destination import Cargo
-from bitstation.storage.durable import COPY_BLOCK_BYTES, Disk
+from bitstation.storage.durable import COPY_BLOCK_BYTES, WRITEBACK_BYTES, Disk
 from bitstation.storage.faults import disk_errors
 from bitstation.storage.hashing import OnBytes, Stop
 from bitstation.storage.ledger import Ledger
@@ -76,12 +76,15 @@ class BlobCopier:
         on_bytes: OnBytes,
         hasher: hashlib._Hash | None = None,
     ) -> None:
-        left = size_bytes
+        left, flushed = size_bytes, 0
         while left and (count := reader.readinto(self._block[:left])):
             data = self._block[:count]
             if hasher:
                 hasher.update(data)
             self._disk.write(out, data)
             left -= count
+            if (written := size_bytes - left) - flushed >= WRITEBACK_BYTES:
+                host.start_writeback(out.fileno(), flushed, written - flushed)
+                flushed = written
             on_bytes(count)
             self._stop.check()

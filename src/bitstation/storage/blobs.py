@@ -24,13 +24,11 @@ from bitstation.errors import (
     StoreError,
     StoreLocked,
 )
-from bitstation.storage.durable import Disk
+from bitstation.storage.durable import WRITEBACK_BYTES, Disk
 from bitstation.storage.faults import disk_errors, free_bytes
 
 _PART_SUFFIX = ".part"
 _READ_BLOCK_BYTES = 4 * 1024 * 1024
-# Dirty pages are handed to the disk this often, so that the sync at the end finds little to do.
-_WRITEBACK_BYTES = 32 * 1024 * 1024
 # Uploads that wait for their next bytes keep their hash in memory; beyond so many, the oldest is
 # read again when it goes on.
 _MAX_KEPT_HASHES = 4096
@@ -244,9 +242,9 @@ class Upload:
             )
         with disk_errors(self._partial.path, self.size_bytes - before):
             self._disk.write(self._file, data)
-            if before // _WRITEBACK_BYTES != after // _WRITEBACK_BYTES:
-                start = before // _WRITEBACK_BYTES * _WRITEBACK_BYTES
-                host.start_writeback(self._file.fileno(), start, _WRITEBACK_BYTES)
+            if before // WRITEBACK_BYTES != after // WRITEBACK_BYTES:
+                start = before // WRITEBACK_BYTES * WRITEBACK_BYTES
+                host.start_writeback(self._file.fileno(), start, WRITEBACK_BYTES)
         self._partial.take(data)
 
     def finish(self) -> None:

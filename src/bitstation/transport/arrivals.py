@@ -10,7 +10,9 @@ from __future__ import annotations
 import http.client
 import io
 import re
+import selectors
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -101,6 +103,9 @@ class _Receives(io.RawIOBase):
             self._watch.count(count, self._clock() - start_s)
         return count
 
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
     def close(self) -> None:
         self._raw.close()
         super().close()
@@ -113,6 +118,8 @@ class AnswerReader(io.BufferedReader):
         # A raw file of the socket's own: it keeps the socket open for a body read to its end.
         self._receives = _Receives(sock.makefile("rb", buffering=0), watch)
         super().__init__(self._receives)
+        self._sock = sock
+        self._selector: selectors.BaseSelector | None = None
         self.has_more = False
         self._is_head = True
         self._lines = 0
@@ -141,11 +148,22 @@ class AnswerReader(io.BufferedReader):
         self._lines = 0
         return data
 
+    def comes_within(self, seconds: float) -> bool:
+        """Whether the socket has something to give within a time; what is buffered is not seen."""
+        if isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
+            return True
+        if self._selector is None:
+            self._selector = selectors.DefaultSelector()
+            self._selector.register(self.fileno(), selectors.EVENT_READ)
+        return bool(self._selector.select(seconds))
+
     def close(self) -> None:
         """Look, without waiting, whether bytes are left that belong to no answer, and close."""
         if not self.closed:
             self._receives.is_ending = True
             self.has_more = bool(self.peek(1))
+            if self._selector is not None:
+                self._selector.close()
         super().close()
 
 

@@ -71,3 +71,7 @@ class Response(http.client.HTTPResponse):
         if count == 0 or self.length == 0:
             self.close()
         return count
+
+    def comes_within(self, seconds: float) -> bool:
+        """Whether there is something to receive within a time, or nothing more at all."""
+        return self.isclosed() or self.length == 0 or self.reader.comes_within(seconds)

@@ -12,7 +12,7 @@ from threading import Lock
 
 from bitstation.core.digest import Digest
 from bitstation.errors import DigestMismatch, NotFound, SourceError
-from bitstation.transport.source import Offer, RangeReader, Source
+from bitstation.transport.source import Offer, RangeReader, Source, comes_within
 
 REST_S = 30.0
 """A source that failed twice in a row is not asked for so long, while another one is well."""
@@ -162,6 +162,9 @@ class _Watched:
             self._is_well = True
             self._sources._note(self._number, failed=False)
         return count
+
+    def comes_within(self, seconds: float) -> bool:
+        return comes_within(self._inner, seconds)
 
     def close(self) -> None:
         self._inner.close()

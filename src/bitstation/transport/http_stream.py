@@ -56,6 +56,10 @@ class Stream:
             self.finish()
         return count
 
+    def comes_within(self, seconds: float) -> bool:
+        """Whether something of the body comes within a time, or its end is here."""
+        return self._response.comes_within(seconds)
+
     def finish(self) -> None:
         """Say that the body was read to its end. Raises SourceBroken when it was cut short."""
         if self._response.length not in (0, None):

@@ -36,6 +36,12 @@ class RangeReader(Protocol):
         """Release the connection or file."""
 
 
+def comes_within(reader: RangeReader, seconds: float) -> bool:
+    """Whether something comes within a time; True of a reader that cannot say, as of a file."""
+    tells: Callable[[float], bool] | None = getattr(reader, "comes_within", None)
+    return tells is None or tells(seconds)
+
+
 class Offer(msgspec.Struct, frozen=True):
     """A release as a source describes it; nothing of it is proved yet."""
 
@@ -237,6 +243,10 @@ class SpanReader:
             raise SourceBroken(source=self.source, detail=f"ended {self._left} bytes too early")
         self._left -= count
         return count
+
+    def comes_within(self, seconds: float) -> bool:
+        """Whether ``readinto`` has something to give within a time, as far as can be seen."""
+        return self._left == 0 or comes_within(self._inner, seconds)
 
     def close(self) -> None:
         """Release the connection or file."""

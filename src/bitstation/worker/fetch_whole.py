@@ -12,6 +12,7 @@ from bitstation.core.events import EntryPlaced, IntegrityFailed
 from bitstation.core.plan import PlanEntry
 from bitstation.errors import DigestMismatch, SourceBroken, SourceError
 from bitstation.storage.journal import EntryDone
+from bitstation.storage.durable import WRITEBACK_BYTES
 from bitstation.transport.failures import RangeIgnored, SourceChanged
 from bitstation.transport.filling import Filling
 from bitstation.transport.source import RangeReader
@@ -19,7 +20,6 @@ from bitstation.worker.intake import ATTEMPTS, Intake
 from bitstation.worker.run import Run
 
 BLOCK_BYTES = 2 * 1024 * 1024
-WRITEBACK_BYTES = 32 * 1024 * 1024
 
 
 class FileFetcher:

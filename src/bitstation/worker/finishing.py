@@ -18,12 +18,12 @@ from bitstation import host
 from bitstation.core.digest import Digest
 from bitstation.core.plan import How
 from bitstation.core.recipe import Copy, Fill, Segment
+from bitstation.storage.durable import WRITEBACK_BYTES
 from bitstation.storage.reuse import SourceVanished
 from bitstation.worker.building import Abandoned, Building
 from bitstation.worker.run import Run
 
 CHUNK_BYTES = 2 * 1024 * 1024
-WRITEBACK_BYTES = 32 * 1024 * 1024
 
 Refetch = Callable[[Building, int, int], None]
 """Ask for blocks (first, count) of a building from sources after all."""
