@@ -11,8 +11,8 @@ from bitstation import host
 from bitstation.core.events import EntryPlaced, IntegrityFailed
 from bitstation.core.plan import PlanEntry
 from bitstation.errors import DigestMismatch, SourceBroken, SourceError
-from bitstation.storage.journal import EntryDone
 from bitstation.storage.durable import WRITEBACK_BYTES
+from bitstation.storage.journal import EntryDone
 from bitstation.transport.failures import RangeIgnored, SourceChanged
 from bitstation.transport.filling import Filling
 from bitstation.transport.source import RangeReader
