@@ -31,21 +31,16 @@ class Releases:
         folder.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
-    def serve(self, limit_rate: int = 0) -> Iterator[webserver.WebServer]:
-        """Answer workers, at most ``limit_rate`` bytes/s on each connection. Raises Failed."""
+    def serve(self) -> Iterator[webserver.WebServer]:
+        """Answer workers. Raises Failed."""
         beside = self._folder.with_name(f"{self._folder.name}-nginx")
         if to_folders():
-            with webserver.nginx(beside, root=self._folder, limit_rate=limit_rate) as server:
+            with webserver.nginx(beside, root=self._folder) as server:
                 yield server
             return
         with self._shop.hq(self._folder) as self._hq:
-            if limit_rate:
-                behind = self._hq.url
-                with webserver.nginx(beside, behind=behind, limit_rate=limit_rate) as server:
-                    yield server
-            else:
-                port = int(self._hq.url.rpartition(":")[2])
-                yield webserver.WebServer(self._hq.pid, port, beside / "access.log")
+            port = int(self._hq.url.rpartition(":")[2])
+            yield webserver.WebServer(self._hq.pid, port, beside / "access.log")
 
     def publish(self, tool: Path) -> timing.Measured:
         """Make a tool folder a release and publish it; both are measured."""

@@ -27,7 +27,7 @@ http {{
   sendfile on; tcp_nopush on; keepalive_timeout 60; keepalive_requests 1000000;
   server {{
     listen 127.0.0.1:{port};
-    location / {{ {answer} {limit} }}
+    location / {{ root {root}; }}
   }}
 }}
 """
@@ -45,32 +45,20 @@ class WebServer(NamedTuple):
         """Address without a slash at the end."""
         return f"http://127.0.0.1:{self.port}"
 
-    def sent_bytes(self) -> int:
-        """Bytes of all answers that have ended so far, those cut short with what was sent."""
-        lines = self.log.read_text("utf-8", "replace").splitlines()
-        return sum(int(line.split(" ", 1)[0]) for line in lines)
-
     def cpu_s(self) -> float:
         """Processor seconds it has used."""
         return timing.cpu_s(self.pid)
 
 
 @contextmanager
-def nginx(
-    folder: Path, *, root: Path | None = None, behind: str = "", limit_rate: int = 0
-) -> Iterator[WebServer]:
-    """Serve a folder, or what another server answers, at most ``limit_rate`` bytes/s each.
-
-    Raises Failed.
-    """
+def nginx(folder: Path, *, root: Path) -> Iterator[WebServer]:
+    """Serve a folder. Raises Failed."""
     if not available():
         raise timing.Failed("nginx is not installed")
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    answer = f"root {root};" if root else f"proxy_pass {behind}; proxy_buffering on;"
-    limit = f"limit_rate {limit_rate};" if limit_rate else ""
     user = "user root;" if os.geteuid() == 0 else ""
-    text = _CONFIG.format(folder=folder, port=port, answer=answer, limit=limit)
+    text = _CONFIG.format(folder=folder, port=port, root=root)
     (folder / "nginx.conf").write_text(user + text, "utf-8")
     words = [_program(), "-p", str(folder), "-e", str(folder / "error.log"), "-c", "nginx.conf"]
     process = subprocess.Popen(words, cwd=folder, stdin=subprocess.DEVNULL)

@@ -74,7 +74,15 @@ class Workshop:
         tool = write_tool(self.folder / TOOL_ID, "1.0.0")
         with self.hq() as hq:
             hq.publish(tool)
-            self.bitstation("update", TOOL_ID, "--hq", hq.url, "--root", self.folder / "root")
+            self.bitstation(
+                "update",
+                TOOL_ID,
+                "--allow-unsigned",
+                "--hq",
+                hq.url,
+                "--root",
+                self.folder / "root",
+            )
         self.bitstation("status", "--root", self.folder / "root")
 
     @contextmanager

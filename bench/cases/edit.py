@@ -105,7 +105,15 @@ class _Edit:
         """The worker, who has the old release, brings the new one and syncs it."""
         workshop.settle(self._root)
         with self._releases.serve() as server:
-            words = ("update", workshop.TOOL_ID, "--hq", server.url, "--root", self._root)
+            words = (
+                "update",
+                workshop.TOOL_ID,
+                "--allow-unsigned",
+                "--hq",
+                server.url,
+                "--root",
+                self._root,
+            )
             self._shop.bitstation(*words, "--version", "1.0.0", "-q")
             workshop.settle()
             done = self._shop.bitstation(*words, "-q", "--json")

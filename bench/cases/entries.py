@@ -25,7 +25,7 @@ def run(shop: workshop.Workshop) -> Iterator[Row]:
     count = shop.of(99_990, 5_000)
     tool = workshop.write_tool(shop.folder / workshop.TOOL_ID, "1.0.0", small_files=count)
     root = shop.folder / "root"
-    update = ("update", workshop.TOOL_ID, "--from", tool, "--root", root, "-q")
+    update = ("update", workshop.TOOL_ID, "--allow-unsigned", "--from", tool, "--root", root, "-q")
     making = shop.bitstation("manifest", tool, "-q")
     again = shop.bitstation("manifest", tool, "-q")
     parsing = timing.measure([sys.executable, "-c", _PARSE, tool / "manifest.json"])

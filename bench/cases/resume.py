@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import timing
-import webserver
+import wire
 import workshop
 from releases import Releases
 from report import Row, megabytes
@@ -21,7 +21,7 @@ _LEAST_RUN_S = 0.4
 
 
 def run(shop: workshop.Workshop) -> Iterator[Row]:
-    """One row. The server is slow, so that a kill meets the transfer and not the disk."""
+    """One row. The link is slow, so that a kill meets the transfer and not the disk."""
     size = shop.of(400_000_000, 40_000_000)
     kills = shop.of(_KILLS, 4)
     seconds = shop.of(_UNBROKEN_S, 6)
@@ -29,21 +29,21 @@ def run(shop: workshop.Workshop) -> Iterator[Row]:
     for number in range(4):
         workshop.write_dense(tool / f"models/part-{number}.bin", size // 4)
     releases = Releases(shop, shop.folder / "releases")
-    with releases.serve(limit_rate=size // seconds // 4) as server:
+    with releases.serve() as server, wire.counted(server.port, size / seconds) as link:
         releases.publish(tool)
         root = shop.folder / "unbroken"
         began_s = time.monotonic()
-        whole = _sent(server, lambda: _finish(shop, server, root))
+        whole = _sent(link, lambda: _finish(shop, link, root))
         unbroken_s = time.monotonic() - began_s
         workshop.settle(root)
         broken = shop.folder / "broken"
         died: list[bool] = []
 
         def again() -> None:
-            died.extend(_killed(server, broken, kills, unbroken_s))
-            _finish(shop, server, broken)
+            died.extend(_killed(link, broken, kills, unbroken_s))
+            _finish(shop, link, broken)
 
-        sent = _sent(server, again)
+        sent = _sent(link, again)
         _prove(tool, broken)
     more = sent / whole - 1
     yield Row(
@@ -56,23 +56,32 @@ def run(shop: workshop.Workshop) -> Iterator[Row]:
     )
 
 
-def _words(server: webserver.WebServer, root: Path) -> list[str]:
-    words = ["update", workshop.TOOL_ID, "--hq", server.url, "--root", str(root), "-q"]
+def _words(link: wire.Wire, root: Path) -> list[str]:
+    words = [
+        "update",
+        workshop.TOOL_ID,
+        "--allow-unsigned",
+        "--hq",
+        link.url,
+        "--root",
+        str(root),
+        "-q",
+    ]
     return [*workshop.BITSTATION, *words]
 
 
-def _finish(shop: workshop.Workshop, server: webserver.WebServer, root: Path) -> timing.Measured:
-    return timing.measure(_words(server, root), {"BITSTATION_CACHE_DIR": str(shop.cache)})
+def _finish(shop: workshop.Workshop, link: wire.Wire, root: Path) -> timing.Measured:
+    return timing.measure(_words(link, root), {"BITSTATION_CACHE_DIR": str(shop.cache)})
 
 
-def _killed(server: webserver.WebServer, root: Path, kills: int, seconds: float) -> Iterator[bool]:
+def _killed(link: wire.Wire, root: Path, kills: int, seconds: float) -> Iterator[bool]:
     """Kill the update at moments that a fixed seed gives. Whether it was still running then."""
     chance = random.Random(1)
     for _ in range(kills):
         # All of them together stay below what the transfer takes, however much each loses.
         life_s = _LEAST_RUN_S + chance.random() * 0.8 * seconds / kills
         process = subprocess.Popen(
-            _words(server, root), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            _words(link, root), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
             process.wait(life_s)
@@ -83,12 +92,11 @@ def _killed(server: webserver.WebServer, root: Path, kills: int, seconds: float)
             yield True
 
 
-def _sent(server: webserver.WebServer, action: Callable[[], object]) -> int:
-    """Bytes that the server sent while something happened; it logs an answer when it has ended."""
-    before = server.sent_bytes()
+def _sent(link: wire.Wire, action: Callable[[], object]) -> int:
+    """Bytes that the link took for workers while something happened."""
+    before = link.down_bytes
     action()
-    time.sleep(1)
-    return server.sent_bytes() - before
+    return link.down_bytes - before
 
 
 def _prove(tool: Path, root: Path) -> None:

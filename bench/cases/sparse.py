@@ -28,7 +28,16 @@ def run(shop: workshop.Workshop) -> Iterator[Row]:
     releases = Releases(shop, shop.folder / "releases")
     root = shop.folder / "root"
     with releases.serve() as server:
-        words = ("update", workshop.TOOL_ID, "--hq", server.url, "--root", root, "-q")
+        words = (
+            "update",
+            workshop.TOOL_ID,
+            "--allow-unsigned",
+            "--hq",
+            server.url,
+            "--root",
+            root,
+            "-q",
+        )
         publishing = _if_there_is_space(shop, size, lambda: releases.publish(tool))
         install = _if_there_is_space(shop, size, lambda: shop.bitstation(*words, private=True))
         workshop.next_release(tool, "1.0.1")

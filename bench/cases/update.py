@@ -77,7 +77,7 @@ class _Chain:
 
     def update(self) -> timing.Measured:
         """Follow HQ."""
-        words = ("update", workshop.TOOL_ID, "--hq", self._hq.url)
+        words = ("update", workshop.TOOL_ID, "--allow-unsigned", "--hq", self._hq.url)
         return self._shop.bitstation(*words, "--root", self._shop.folder / "root", "-q", "--json")
 
     def _follow(self, kind: int) -> timing.Measured:

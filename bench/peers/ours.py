@@ -64,7 +64,15 @@ class Ours(Peer):
         return worker / workshop.TOOL_ID / "releases" / f"v{pair.version}"
 
     def _update(self, worker: Path, port: int, *more: str) -> timing.Measured:
-        words = ("update", workshop.TOOL_ID, "--hq", f"http://127.0.0.1:{port}", "--root", worker)
+        words = (
+            "update",
+            workshop.TOOL_ID,
+            "--allow-unsigned",
+            "--hq",
+            f"http://127.0.0.1:{port}",
+            "--root",
+            worker,
+        )
         return self._shop.bitstation(*words, *more, "-q", "--json", private=True)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from bitstation import DeltaUpdater
 from bitstation.testing.faulty_disk import QuickDisk
-from bitstation.testing.releases import TOOL_ID
+from bitstation.testing.releases import TOOL_ID, UNSIGNED
 from bitstation.transport.hq import HqSource
 from bitstation.worker import intake
 from tests.attack.network import Names, Worker, source_at
@@ -65,6 +65,7 @@ def make_updater(root: Path) -> MakeUpdater:
     """Updaters for the sample tool, or for the tool named."""
 
     def make(tool_id: str = TOOL_ID, **options: object) -> DeltaUpdater:
+        options.setdefault("options", UNSIGNED)
         return DeltaUpdater(root / tool_id, disk=QuickDisk(), **options)  # type: ignore[arg-type]
 
     return make

@@ -15,7 +15,7 @@ from bitstation.core.digest import digest_of
 from bitstation.errors import BitStationError
 from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.invariants import Invariants, check_settled
-from bitstation.testing.releases import TOOL_ID, make_release
+from bitstation.testing.releases import TOOL_ID, UNSIGNED, make_release
 from bitstation.transport.arrivals import SlowestRate
 from bitstation.transport.hq import HqClient, HqSource
 from tests.contract.scripted_hq import ScriptedHq, Twist
@@ -43,7 +43,7 @@ class Worker:
         bystander = folder / "bystander"
         bystander.mkdir()
         (bystander / "file").write_bytes(b"not ours")
-        self.updater = DeltaUpdater(folder / "root" / TOOL_ID, disk=QuickDisk())
+        self.updater = DeltaUpdater(folder / "root" / TOOL_ID, disk=QuickDisk(), options=UNSIGNED)
         mine = self.updater.root.path / TOOL_ID / "user_data"
         mine.mkdir(parents=True)
         (mine / "mine.txt").write_bytes(b"mine")

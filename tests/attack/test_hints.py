@@ -30,7 +30,7 @@ from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.invariants import wrong_files
 from bitstation.testing.mapped import BLOCK_BYTES, Mapped, guide_to, map_of, map_release, offer
 from bitstation.testing.memory_source import MemorySource, cut_short, drawn_out, other_bytes
-from bitstation.testing.releases import make_release
+from bitstation.testing.releases import UNSIGNED, make_release
 from bitstation.transport.failover import FailoverSource
 from tests.attack.updates import (
     EDITED,
@@ -123,7 +123,7 @@ def test_all_objects_together(
     tmp_path_factory: pytest.TempPathFactory, faults: dict[str, str]
 ) -> None:
     folder = tmp_path_factory.mktemp("tools") / "tools" / "sample-tool"
-    updater = DeltaUpdater(folder, disk=QuickDisk())
+    updater = DeltaUpdater(folder, disk=QuickDisk(), options=UNSIGNED)
     updates(updater, source_of(FIRST), FIRST)
     error = whole_or_nothing(updater, guided_source(faults), FIRST, TARGET)
     assert error is None or not NEEDED.isdisjoint(faults)
@@ -139,7 +139,7 @@ def test_one_honest_source_among_two_is_enough(
     tmp_path_factory: pytest.TempPathFactory, faults: dict[str, str], is_first: bool
 ) -> None:
     folder = tmp_path_factory.mktemp("tools") / "tools" / "sample-tool"
-    updater = DeltaUpdater(folder, disk=QuickDisk())
+    updater = DeltaUpdater(folder, disk=QuickDisk(), options=UNSIGNED)
     updates(updater, source_of(FIRST), FIRST)
     liar, honest = guided_source(faults), guided_source({})
     liar.name, honest.name = "liar", "honest"

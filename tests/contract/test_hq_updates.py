@@ -28,7 +28,7 @@ from bitstation.errors import (
 )
 from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.invariants import check_settled, look_at
-from bitstation.testing.releases import CREATED_AT, TOOL_ID, Release, make_release
+from bitstation.testing.releases import CREATED_AT, TOOL_ID, UNSIGNED, Release, make_release
 from bitstation.transport import http
 from bitstation.transport.failures import RangeIgnored
 from bitstation.transport.hq import HqSource
@@ -78,7 +78,7 @@ def source(server: WebServer) -> Iterator[HqSource]:
 @pytest.fixture
 def updater(tmp_path: Path, source: HqSource) -> DeltaUpdater:
     """With the earlier release installed."""
-    updater = DeltaUpdater(tmp_path / "root" / TOOL_ID, disk=QuickDisk())
+    updater = DeltaUpdater(tmp_path / "root" / TOOL_ID, disk=QuickDisk(), options=UNSIGNED)
     updater.update(source, OLD.version)
     return updater
 
@@ -232,7 +232,7 @@ def test_the_addresses_in_a_manifest_are_never_followed(tmp_path: Path):
         ]
         manifest = build_manifest(TOOL_ID, "1.0.0", entries, created_at=CREATED_AT, fields={})
         hq = ScriptedHq(Release(manifest, files))
-        updater = DeltaUpdater(tmp_path / TOOL_ID, disk=QuickDisk())
+        updater = DeltaUpdater(tmp_path / TOOL_ID, disk=QuickDisk(), options=UNSIGNED)
         with serving(hq) as server, source_of(server) as source:
             hq.lie_about_blobs(lambda _asked, _honest: problem(404, "not-found"))
             with pytest.raises(NotFound):

@@ -25,7 +25,7 @@ from bitstation.errors import (
 )
 from bitstation.testing.invariants import wrong_files
 from bitstation.testing.memory_source import MemorySource
-from bitstation.testing.releases import TOOL_ID, Release, make_release
+from bitstation.testing.releases import TOOL_ID, UNSIGNED, Release, make_release
 from bitstation.transport.bundle import BundleSource
 from bitstation.transport.folder import FolderSource
 from bitstation.transport.hq import HqClient, HqSource
@@ -179,7 +179,7 @@ def test_a_blob_that_is_longer_than_allowed_is_refused(source: Source) -> None:
 
 
 def test_a_release_installs_from_it(source: Source, tmp_path: Path) -> None:
-    updater = DeltaUpdater(tmp_path / "tools" / TOOL_ID)
+    updater = DeltaUpdater(tmp_path / "tools" / TOOL_ID, options=UNSIGNED)
 
     stats = updater.update(source)
 

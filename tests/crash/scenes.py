@@ -241,7 +241,7 @@ class Stage:
         self.source.asked.clear()
 
     def updater(self, disk: Disk | None = None, *, tool_id: str = TOOL_ID) -> DeltaUpdater:
-        options = Options(allow_downgrade=True)
+        options = Options(allow_unsigned=True, allow_downgrade=True)
         return DeltaUpdater(self.root / tool_id, disk=disk or QuickDisk(), options=options)
 
     def act(self, disk: Disk) -> object:

@@ -16,7 +16,7 @@ from bitstation.storage.reuse import LINK_FROM_BYTES
 from bitstation.testing.faulty_disk import FaultyDisk, QuickDisk, Stopped
 from bitstation.testing.invariants import check_settled
 from bitstation.testing.memory_source import MemorySource
-from bitstation.testing.releases import TOOL_ID, make_release
+from bitstation.testing.releases import TOOL_ID, UNSIGNED, make_release
 
 MODEL = bytes(range(256)) * (LINK_FROM_BYTES // 256)
 RELEASE = make_release({"models/a.gguf": MODEL, "main.py": b"1"}, "1.0.0")
@@ -33,7 +33,7 @@ def stages(folder: Path, *, link: bool) -> Iterator[tuple[int, FaultyDisk, Delta
         mine = place / "mine.gguf"
         mine.write_bytes(MODEL)
         disk = FaultyDisk(stop_after=number)
-        updater = DeltaUpdater(place / "tools" / TOOL_ID, disk=disk)
+        updater = DeltaUpdater(place / "tools" / TOOL_ID, disk=disk, options=UNSIGNED)
         row = Adopted(str(mine), digest_of(MODEL), len(MODEL), link)
         remember(updater.root, [row], {}, QuickDisk())
         yield number, disk, updater, mine
@@ -56,7 +56,7 @@ def test_an_install_stopped_after_any_call_goes_on_without_a_download(
         after = mine.stat()
         assert link or (after.st_mode, after.st_nlink) == (before.st_mode, before.st_nlink)
         source = MemorySource(RELEASE)
-        again = DeltaUpdater(updater.tree.path, disk=QuickDisk())
+        again = DeltaUpdater(updater.tree.path, disk=QuickDisk(), options=UNSIGNED)
         again.update(source)
         assert digest_of(MODEL) not in source.asked, disk.calls[-1]
         assert (again.tree.release("1.0.0") / "models/a.gguf").read_bytes() == MODEL
@@ -66,7 +66,7 @@ def test_an_install_stopped_after_any_call_goes_on_without_a_download(
 @pytest.mark.parametrize("link", [False, True], ids=["copy", "link"])
 def test_a_release_removed_up_to_any_call_leaves_the_file(quick_path: Path, link: bool) -> None:
     for number, disk, updater, mine in stages(quick_path, link=link):
-        whole = DeltaUpdater(updater.tree.path, disk=QuickDisk())
+        whole = DeltaUpdater(updater.tree.path, disk=QuickDisk(), options=UNSIGNED)
         whole.update(MemorySource(RELEASE))
         before = mine.stat()
         try:

@@ -38,7 +38,7 @@ from bitstation import DeltaUpdater
 from bitstation.transport.folder import FolderSource
 from bitstation.worker.run import Options
 root, *folders = map(Path, sys.argv[1:])
-updater = DeltaUpdater(root, options=Options(allow_downgrade=True, keep=0))
+updater = DeltaUpdater(root, options=Options(allow_unsigned=True, allow_downgrade=True, keep=0))
 print("begun", flush=True)
 while True:
     for folder in folders:
@@ -49,7 +49,7 @@ while True:
 def test_a_process_killed_at_any_moment_leaves_a_whole_release(tmp_path: Path) -> None:
     folders = [release.write(tmp_path / release.version) for release in RELEASES]
     root = tmp_path / "tools" / TOOL_ID
-    updater = DeltaUpdater(root, options=Options(allow_downgrade=True, keep=0))
+    updater = DeltaUpdater(root, options=Options(allow_unsigned=True, allow_downgrade=True, keep=0))
     updater.update(FolderSource(folders[0]))
     (root / "user_data").mkdir()
     (root / "user_data" / "mine").write_bytes(b"mine")

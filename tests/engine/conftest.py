@@ -14,7 +14,7 @@ from bitstation.storage import proving
 from bitstation.storage.ledger import Ledger
 from bitstation.storage.tree import ToolsRoot
 from bitstation.testing.faulty_disk import QuickDisk
-from bitstation.testing.releases import TOOL_ID
+from bitstation.testing.releases import TOOL_ID, UNSIGNED
 from bitstation.worker import intake
 from bitstation.worker.adopt import Adopting, Adoption
 from bitstation.worker.search import search
@@ -58,6 +58,7 @@ def make_updater(root: Path) -> MakeUpdater:
     """Updaters for the sample tool, or for the tool named."""
 
     def make(tool_id: str = TOOL_ID, **options: object) -> DeltaUpdater:
+        options.setdefault("options", UNSIGNED)
         return DeltaUpdater(root / tool_id, **options)  # type: ignore[arg-type]
 
     return make

@@ -17,7 +17,7 @@ from bitstation.storage.adopted import adopted_files, adopted_map
 from bitstation.storage.hashing import Stop
 from bitstation.storage.ledger import Ledger
 from bitstation.storage.tree import ToolsRoot
-from bitstation.testing.releases import TOOL_ID
+from bitstation.testing.releases import TOOL_ID, UNSIGNED
 from bitstation.worker import adopt as adopting
 from bitstation.worker.adopt import adopted_states
 from tests.engine.conftest import MODEL, Adopt
@@ -31,19 +31,19 @@ OPAQUE = random.Random(1).randbytes(1_100_000)
 
 def test_each_root_adopts_for_itself(adopt: Adopt, root: Path, mine: Path, tmp_path: Path) -> None:
     adopt(mine)
-    other = DeltaUpdater(tmp_path / "other-root" / TOOL_ID)
+    other = DeltaUpdater(tmp_path / "other-root" / TOOL_ID, options=UNSIGNED)
     assert len(install(other, MODEL).asked) == 1
-    assert install(DeltaUpdater(root / TOOL_ID), MODEL).asked == []
+    assert install(DeltaUpdater(root / TOOL_ID, options=UNSIGNED), MODEL).asked == []
 
 
 def test_a_release_of_another_root_can_be_adopted(
     adopt: Adopt, root: Path, tmp_path: Path, hashed: list[str]
 ) -> None:
-    first = DeltaUpdater(tmp_path / "other-root" / TOOL_ID)
+    first = DeltaUpdater(tmp_path / "other-root" / TOOL_ID, options=UNSIGNED)
     install(first, MODEL)
     adopt(first.tree.releases)
     hashed.clear()
-    assert install(DeltaUpdater(root / TOOL_ID), MODEL).asked == []
+    assert install(DeltaUpdater(root / TOOL_ID, options=UNSIGNED), MODEL).asked == []
     assert first.verify().damaged == ()
     assert hashed == []
 

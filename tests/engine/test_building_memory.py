@@ -17,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, {str(ROOT)!r})
 from bitstation import DeltaUpdater
 from bitstation.testing.faulty_disk import QuickDisk
+from bitstation.testing.releases import UNSIGNED
 from tests.attack.large import Block, Large, LargeSource
 
 way, folder = sys.argv[1], Path(sys.argv[2])
@@ -26,7 +27,7 @@ file = Large([Block(head) for head in heads])
 source = LargeSource()
 source.concurrency = 4
 source.offer_file(file, "1.0.0", fills=way == "fill")
-updater = DeltaUpdater(folder / "tools" / "sample-tool", disk=QuickDisk())
+updater = DeltaUpdater(folder / "tools" / "sample-tool", disk=QuickDisk(), options=UNSIGNED)
 updater.update(source, "1.0.0")
 if way == "copy":
     longer = Large([Block(b"!", 7), *file.blocks])

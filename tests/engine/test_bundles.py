@@ -30,7 +30,7 @@ from bitstation.storage.ledger import Ledger
 from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.invariants import check_settled, look_at, wrong_files
 from bitstation.testing.memory_source import MemorySource
-from bitstation.testing.releases import TOOL_ID, Release, make_release
+from bitstation.testing.releases import TOOL_ID, UNSIGNED, Release, make_release
 from bitstation.transport.bundle import BundleSource
 from bitstation.transport.failures import BaseNeeded
 from bitstation.transport.mirror import MirrorSource
@@ -202,7 +202,9 @@ def test_a_bundle_may_go_on_from_several_releases(
 ) -> None:
     path = make("1.0.0", "0.9.0")
     for version in ("0.9.0", "1.0.0"):
-        updater = DeltaUpdater(tmp_path / f"on {version}" / TOOL_ID, disk=QuickDisk())
+        updater = DeltaUpdater(
+            tmp_path / f"on {version}" / TOOL_ID, disk=QuickDisk(), options=UNSIGNED
+        )
         updater.update(MirrorSource(mirror), version)
         updater.update(path)
         check(updater, SECOND)

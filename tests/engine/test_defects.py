@@ -35,7 +35,7 @@ from bitstation.storage.reuse import LINK_FROM_BYTES
 from bitstation.testing.faulty_disk import FaultyDisk, Stopped
 from bitstation.testing.invariants import Invariants
 from bitstation.testing.memory_source import MemorySource, other_bytes, unreachable
-from bitstation.testing.releases import TOOL_ID, make_release
+from bitstation.testing.releases import TOOL_ID, UNSIGNED, make_release
 from bitstation.transport.open import open_source
 from tests.engine.publisher_tools import pack, write_tool
 
@@ -63,7 +63,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def updater(tmp_path: Path) -> DeltaUpdater:
-    return DeltaUpdater(tmp_path / "tools" / TOOL_ID)
+    return DeltaUpdater(tmp_path / "tools" / TOOL_ID, options=UNSIGNED)
 
 
 def _with_row(**row: object) -> bytes:
@@ -197,7 +197,9 @@ def test_defect_12_an_unchanged_model_is_neither_copied_nor_read(updater: DeltaU
     updater.update(MemorySource(OLD))
     told: list[Event] = []
 
-    DeltaUpdater(updater.tree.path, listeners=(told.append,)).update(MemorySource(NEW))
+    DeltaUpdater(updater.tree.path, listeners=(told.append,), options=UNSIGNED).update(
+        MemorySource(NEW)
+    )
 
     placed = [each for each in told if isinstance(each, EntryPlaced) and "m.gguf" in each.path]
     proved = [each for each in told if isinstance(each, EntryVerified) and "m.gguf" in each.path]
@@ -208,16 +210,18 @@ def test_defect_12_an_unchanged_model_is_neither_copied_nor_read(updater: DeltaU
 def test_defect_13_the_old_or_the_new_release_is_current_at_every_moment(tmp_path: Path) -> None:
     """The whole of it is tests/crash; here: right before and right after the one commit point."""
     root = tmp_path / TOOL_ID
-    DeltaUpdater(root).update(MemorySource(OLD))
+    DeltaUpdater(root, options=UNSIGNED).update(MemorySource(OLD))
     probe = FaultyDisk()
-    DeltaUpdater(root, disk=probe).update(MemorySource(NEW))
+    DeltaUpdater(root, disk=probe, options=UNSIGNED).update(MemorySource(NEW))
     commit = 1 + max(n for n, call in enumerate(probe.calls) if call.endswith(" current.txt"))
     for moment, expected in ((commit - 1, "1.0.0"), (commit, "1.1.0")):
         root = tmp_path / str(moment) / TOOL_ID
-        DeltaUpdater(root).update(MemorySource(OLD))
+        DeltaUpdater(root, options=UNSIGNED).update(MemorySource(OLD))
         with pytest.raises(Stopped):
-            DeltaUpdater(root, disk=FaultyDisk(stop_after=moment)).update(MemorySource(NEW))
-        assert DeltaUpdater(root).tree.current_version() == expected
+            DeltaUpdater(root, disk=FaultyDisk(stop_after=moment), options=UNSIGNED).update(
+                MemorySource(NEW)
+            )
+        assert DeltaUpdater(root, options=UNSIGNED).tree.current_version() == expected
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="only on POSIX: modes")
@@ -289,7 +293,7 @@ def test_defect_20_models_are_files_of_the_release(updater: DeltaUpdater) -> Non
     other_tool = make_release({"weights.gguf": MODEL}, tool_id="other-tool")
     source = MemorySource(other_tool)
 
-    stats = DeltaUpdater(updater.tree.path.parent / "other-tool").update(source)
+    stats = DeltaUpdater(updater.tree.path.parent / "other-tool", options=UNSIGNED).update(source)
 
     assert (stats.files_downloaded, source.fetched) == (0, []), "shared with the tool that has it"
 

@@ -17,7 +17,7 @@ from bitstation.errors import DiskFull, NotFound
 from bitstation.testing.faulty_disk import FaultyDisk, QuickDisk, Stopped
 from bitstation.testing.mapped import map_release
 from bitstation.testing.memory_source import Asked, MemorySource
-from bitstation.testing.releases import make_release
+from bitstation.testing.releases import UNSIGNED, make_release
 from bitstation.worker import fit
 from bitstation.worker.fit import InPlacePossible
 from bitstation.worker.run import Options
@@ -37,7 +37,7 @@ FIRST = map_release(
     make_release({"m.gguf": OLD_MODEL, "a.py": b"1", "gone": b"g"}, "1.0.0"), block_bytes=BLOCK
 )
 SECOND = map_release(make_release({"m.gguf": NEW_MODEL, "a.py": b"2"}, "1.1.0"), block_bytes=BLOCK)
-IN_PLACE = Options(in_place=True)
+IN_PLACE = Options(allow_unsigned=True, in_place=True)
 MARGIN_BYTES = 4 * 1024 * 1024
 
 
@@ -159,7 +159,9 @@ def test_it_may_be_killed_after_any_call(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(fit, "free_bytes", lambda _path: MARGIN_BYTES + 10**9)
     # Each round costs five times as much there: every third call has to do.
     for number in range(1, 400, 3 if sys.platform == "win32" else 1):
-        updater = DeltaUpdater(tmp_path / str(number) / "sample-tool", disk=QuickDisk())
+        updater = DeltaUpdater(
+            tmp_path / str(number) / "sample-tool", disk=QuickDisk(), options=UNSIGNED
+        )
         updater.update(source_of(FIRST))
         monkeypatch.setattr(fit, "free_bytes", lambda _path: MARGIN_BYTES + 100_000)
         disk = FaultyDisk(stop_after=number)

@@ -80,7 +80,9 @@ def test_legacy_imports_it_under_its_true_hash_and_says_so(
     make_updater: MakeUpdater, hash_field: str
 ) -> None:
     told: list[Event] = []
-    updater = make_updater(options=Options(legacy=True), listeners=(told.append,))
+    updater = make_updater(
+        options=Options(allow_unsigned=True, legacy=True), listeners=(told.append,)
+    )
     data = document(renamed, true_hash=False)
     if hash_field == "absent":
         stated = LISTED.manifest.manifest_hash
@@ -106,7 +108,7 @@ def test_entries_of_other_scopes_need_the_switch_and_stay_listed(
     with pytest.raises(ManifestError, match="user scope"):
         make_updater().update(source_of(data))
 
-    updater = make_updater(options=Options(legacy=True))
+    updater = make_updater(options=Options(allow_unsigned=True, legacy=True))
     updater.update(source_of(data))
 
     assert (updater.tree.release("1.0.0") / "output/sample.png").read_bytes() == b"png"
@@ -118,9 +120,9 @@ def test_entries_of_other_scopes_need_the_switch_and_stay_listed(
 
 def test_the_switch_is_not_told_where_it_was_not_needed(make_updater: MakeUpdater) -> None:
     told: list[Event] = []
-    make_updater(options=Options(legacy=True), listeners=(told.append,)).update(
-        MemorySource(LISTED)
-    )
+    make_updater(
+        options=Options(allow_unsigned=True, legacy=True), listeners=(told.append,)
+    ).update(MemorySource(LISTED))
     assert not [event for event in told if isinstance(event, GuardLowered)]
 
 
@@ -131,7 +133,7 @@ def test_the_switch_lowers_no_guard_over_paths(make_updater: MakeUpdater, path: 
     def evil(rows: Rows) -> None:
         rows[0]["path"] = path
 
-    updater = make_updater(options=Options(legacy=True))
+    updater = make_updater(options=Options(allow_unsigned=True, legacy=True))
     with pytest.raises(ManifestError):
         updater.update(source_of(document(evil)))
     assert not updater.tree.path.exists()

@@ -10,7 +10,7 @@ from bitstation import DeltaUpdater
 from bitstation.errors import DigestMismatch
 from bitstation.storage.tree import files_below
 from bitstation.testing.memory_source import MemorySource, other_bytes
-from bitstation.testing.releases import TOOL_ID, Release, make_release
+from bitstation.testing.releases import TOOL_ID, UNSIGNED, Release, make_release
 
 FILES = {
     "main.py": b"print('hello')\n",
@@ -22,7 +22,7 @@ FIRST = make_release(FILES, "1.0.0")
 
 @pytest.fixture
 def updater(tmp_path: Path) -> DeltaUpdater:
-    updater = DeltaUpdater(tmp_path / "tools" / TOOL_ID)
+    updater = DeltaUpdater(tmp_path / "tools" / TOOL_ID, options=UNSIGNED)
     updater.update(MemorySource(FIRST))
     return updater
 

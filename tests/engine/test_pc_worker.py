@@ -11,7 +11,7 @@ from bitstation import PCWorker
 from bitstation.core.wire import Requirement
 from bitstation.errors import DigestMismatch, UpdateCancelled
 from bitstation.testing.memory_source import MemorySource, other_bytes
-from bitstation.testing.releases import Release, make_release
+from bitstation.testing.releases import UNSIGNED, Release, make_release
 from bitstation.transport.hq import HqClient, HqSource
 
 NAMES = ("one", "three", "two")
@@ -36,7 +36,7 @@ def source(monkeypatch: pytest.MonkeyPatch) -> MemorySource:
 
 @pytest.fixture
 def worker(tmp_path: Path, source: MemorySource) -> Iterator[PCWorker]:
-    with PCWorker(tmp_path / "tools", "http://127.0.0.1:1") as worker:
+    with PCWorker(tmp_path / "tools", "http://127.0.0.1:1", options=UNSIGNED) as worker:
         yield worker
 
 

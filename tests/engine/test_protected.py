@@ -11,7 +11,7 @@ import pytest
 from bitstation import DeltaUpdater
 from bitstation.testing.invariants import Invariants, look_at
 from bitstation.testing.memory_source import MemorySource
-from bitstation.testing.releases import TOOL_ID, make_release
+from bitstation.testing.releases import TOOL_ID, UNSIGNED, make_release
 from bitstation.worker.run import Options
 from tests.engine.conftest import MakeUpdater
 
@@ -21,7 +21,7 @@ TREES = ("venv", ".venv", "cache", "user_data", "logs")
 @pytest.fixture
 def lived_in(make_updater: MakeUpdater, tmp_path: Path) -> DeltaUpdater:
     """A tool whose protected folders hold what such folders hold."""
-    updater = make_updater(options=Options(keep=0, yes=True))
+    updater = make_updater(options=Options(allow_unsigned=True, keep=0, yes=True))
     updater.update(MemorySource(made(0)))
     for name in TREES:
         folder = updater.tree.path / name / "deep" / "folder"
@@ -52,7 +52,7 @@ def test_they_are_the_same_through_update_rollback_repair_collection_and_removal
     invariants = Invariants(lived_in.root.path, outside)
     acts = (
         lambda: lived_in.update(MemorySource(made(1))),
-        lambda: DeltaUpdater(lived_in.tree.path).update(MemorySource(made(2))),
+        lambda: DeltaUpdater(lived_in.tree.path, options=UNSIGNED).update(MemorySource(made(2))),
         lived_in.rollback,
         lambda: lived_in.repair(MemorySource(made(1)), deep=True),
         lambda: lived_in.verify(deep=True),

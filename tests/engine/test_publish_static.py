@@ -39,7 +39,7 @@ from bitstation.storage.hashing import Stop
 from bitstation.storage.ledger import Ledger
 from bitstation.testing.faulty_disk import FaultyDisk, QuickDisk, Stopped
 from bitstation.testing.invariants import wrong_files
-from bitstation.testing.releases import TOOL_ID, Release, make_release
+from bitstation.testing.releases import TOOL_ID, UNSIGNED, Release, make_release
 from bitstation.transport.mirror import MirrorSource
 from tests.engine.mapped_maker import PACK, make_mapped, mapped_of
 from tests.engine.publisher_tools import FILES, pack, write_tool
@@ -97,7 +97,7 @@ def offer_at(mirror: Path, version: str | None = None, tool_id: str = TOOL_ID) -
 
 def check(mirror: Path, release: Release, tmp_path: Path) -> None:
     """A worker gets exactly this release from it."""
-    updater = DeltaUpdater(tmp_path / "worker" / TOOL_ID, disk=QuickDisk())
+    updater = DeltaUpdater(tmp_path / "worker" / TOOL_ID, disk=QuickDisk(), options=UNSIGNED)
     updater.update(MirrorSource(mirror))
     assert updater.tree.current_version() == release.version
     assert wrong_files(updater.tree.release(release.version), release.manifest) == []

@@ -72,7 +72,7 @@ def test_a_second_rollback_goes_forth_again(updater: DeltaUpdater) -> None:
 
 
 def test_a_rollback_may_name_its_release(make_updater: MakeUpdater) -> None:
-    updater = make_updater(options=Options(keep=3))
+    updater = make_updater(options=Options(allow_unsigned=True, keep=3))
     install(updater, "1.0.0", "1.1.0", "1.2.0")
     updater.rollback("1.0.0")
     assert updater.tree.current_version() == "1.0.0"
@@ -136,17 +136,17 @@ def test_a_kept_release_that_is_damaged_is_mended_when_it_is_updated_to(
 
 @pytest.mark.parametrize("keep", [0, 1, 2])
 def test_as_many_earlier_releases_stay_as_is_said(make_updater: MakeUpdater, keep: int) -> None:
-    updater = make_updater(options=Options(keep=keep))
+    updater = make_updater(options=Options(allow_unsigned=True, keep=keep))
     install(updater, *RELEASES)
     newest = sorted(RELEASES, reverse=True)
     assert updater.tree.kept_versions() == newest[: keep + 1]
 
 
 def test_the_release_before_stays_even_when_another_is_newer(make_updater: MakeUpdater) -> None:
-    updater = make_updater(options=Options(keep=2))
+    updater = make_updater(options=Options(allow_unsigned=True, keep=2))
     install(updater, "1.0.0", "1.1.0", "1.2.0")
     updater.rollback("1.0.0")
-    once = make_updater(options=Options(keep=1))
+    once = make_updater(options=Options(allow_unsigned=True, keep=1))
 
     once.update(MemorySource(RELEASES["1.3.0"]))
 
@@ -195,7 +195,7 @@ def test_an_older_version_that_hq_requires_is_installed(updater: DeltaUpdater) -
 
 def test_the_switch_that_lowers_the_guard_is_told(make_updater: MakeUpdater) -> None:
     told: list[Event] = []
-    options = Options(allow_downgrade=True)
+    options = Options(allow_unsigned=True, allow_downgrade=True)
     updater = make_updater(options=options, listeners=(told.append,))
     install(updater, "1.1.0")
     assert not [event for event in told if isinstance(event, GuardLowered)]
@@ -211,14 +211,14 @@ def test_the_switch_that_lowers_the_guard_is_told(make_updater: MakeUpdater) -> 
 def test_the_same_version_with_other_content_is_refused(
     make_updater: MakeUpdater, allow: bool
 ) -> None:
-    updater = make_updater(options=Options(allow_downgrade=allow))
+    updater = make_updater(options=Options(allow_unsigned=True, allow_downgrade=allow))
     install(updater, "1.0.0")
     other = make_release({"main.py": b"other"}, "1.0.0")
     refuses_to_change(updater, MemorySource(other), ReleaseConflict)
 
 
 def test_a_version_that_was_here_once_is_remembered(make_updater: MakeUpdater) -> None:
-    updater = make_updater(options=Options(allow_downgrade=True))
+    updater = make_updater(options=Options(allow_unsigned=True, allow_downgrade=True))
     install(updater, "1.0.0", "1.1.0", "1.2.0")
     assert "1.0.0" not in updater.tree.kept_versions()
     other = make_release({"main.py": b"other"}, "1.0.0")

@@ -216,7 +216,7 @@ def test_what_was_verified_and_then_damaged_is_not_activated_by_recovery(
     make_updater(disk=full).update(MemorySource(SECOND))
     moment = 1 + full.calls.index("replace v1.1.0 v1.1.0")
     make_updater().rollback()
-    make_updater(options=Options(keep=0)).gc()
+    make_updater(options=Options(allow_unsigned=True, keep=0)).gc()
     with pytest.raises(Stopped):
         make_updater(disk=FaultyDisk(stop_after=moment)).update(MemorySource(SECOND))
     (make_updater().tree.release("1.1.0") / "f2").write_bytes(b"rot")
@@ -287,7 +287,7 @@ def test_a_stop_before_the_start_stops_it_before_the_first_byte(make_updater: Ma
 def test_keeping_more_releases_is_remembered_by_recovery(
     make_updater: MakeUpdater, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = Options(keep=3)
+    options = Options(allow_unsigned=True, keep=3)
     for number in range(3):
         release = make_release({"x": b"%d" % number}, f"0.{number}.0")
         make_updater(options=options).update(MemorySource(release))

@@ -23,7 +23,7 @@ from bitstation.testing.faulty_disk import FaultyDisk, QuickDisk, Stopped
 from bitstation.testing.invariants import Invariants, check_settled, look_at, wrong_files
 from bitstation.testing.mapped import BLOCK_BYTES, Mapped, guide_to, map_release, offer
 from bitstation.testing.memory_source import MemorySource, unreachable
-from bitstation.testing.releases import TOOL_ID, make_release
+from bitstation.testing.releases import TOOL_ID, UNSIGNED, make_release
 from bitstation.worker import intake
 from tests.engine.conftest import MakeUpdater
 from tests.engine.test_building import EDITED, FIRST, MODEL, SECOND, check, source_of
@@ -295,7 +295,7 @@ def asked_when_stopped(root: Path, disk: QuickDisk) -> int:
 
     source._open = counted  # type: ignore[method-assign]
     with contextlib.suppress(Stopped):
-        DeltaUpdater(root / TOOL_ID, disk=disk).update(source)
+        DeltaUpdater(root / TOOL_ID, disk=disk, options=UNSIGNED).update(source)
     return sum(map(sum, given))
 
 
@@ -304,7 +304,7 @@ def test_stopped_after_any_call_nothing_proved_is_received_again(tmp_path: Path,
     """Both runs receive what one needs, and at most the piece that was in flight once more."""
     for number in itertools.count(1 + step, 4):
         root = tmp_path / str(number)
-        DeltaUpdater(root / TOOL_ID, disk=QuickDisk()).update(source_of(FIRST))
+        DeltaUpdater(root / TOOL_ID, disk=QuickDisk(), options=UNSIGNED).update(source_of(FIRST))
         disk = FaultyDisk(stop_after=number)
         first = asked_when_stopped(root, disk)
         if not disk.has_struck:
@@ -312,7 +312,7 @@ def test_stopped_after_any_call_nothing_proved_is_received_again(tmp_path: Path,
             return
         Invariants(root).check(TOOL_ID, FIRST.release.manifest, TARGET.release.manifest)
         second = asked_when_stopped(root, QuickDisk())
-        tree = DeltaUpdater(root / TOOL_ID).tree
+        tree = DeltaUpdater(root / TOOL_ID, options=UNSIGNED).tree
         assert wrong_files(tree.release("1.1.0"), TARGET.release.manifest) == []
         check_settled(tree)
         assert NEEDED <= first + second <= NEEDED + PIECE_BYTES, disk.calls[-1]

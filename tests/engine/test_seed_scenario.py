@@ -12,7 +12,7 @@ import pytest
 
 from bitstation import DeltaUpdater, UpdateStats
 from bitstation.testing.memory_source import MemorySource
-from bitstation.testing.releases import make_release
+from bitstation.testing.releases import UNSIGNED, make_release
 from bitstation.worker.narrate import Narrator
 
 TOOL_ID = "z-image-turbo"
@@ -81,9 +81,11 @@ REPORT_EN = """\
 
 def updated(tools_root: Path, lang: str) -> tuple[UpdateStats, str]:
     """Numbers and log of the second update."""
-    DeltaUpdater(tools_root / TOOL_ID).update(MemorySource(FIRST))
+    DeltaUpdater(tools_root / TOOL_ID, options=UNSIGNED).update(MemorySource(FIRST))
     lines: list[str] = []
-    updater = DeltaUpdater(tools_root / TOOL_ID, listeners=(Narrator(lines.append, lang),))
+    updater = DeltaUpdater(
+        tools_root / TOOL_ID, listeners=(Narrator(lines.append, lang),), options=UNSIGNED
+    )
     return updater.update(MemorySource(NEXT)), "\n".join(lines)
 
 

@@ -28,7 +28,7 @@ from bitstation.core.plan import parse_plan
 from bitstation.storage.reuse import LINK_FROM_BYTES
 from bitstation.testing.invariants import look_at
 from bitstation.testing.memory_source import MemorySource, other_bytes, unreachable
-from bitstation.testing.releases import make_release
+from bitstation.testing.releases import UNSIGNED, make_release
 from bitstation.worker import history
 from bitstation.worker.narrate import Narrator
 from tests.engine.conftest import MakeUpdater
@@ -141,7 +141,7 @@ def test_a_failed_run_ends_with_its_reason_and_says_that_nothing_was_activated(
     spoil(source)
     lines: list[str] = []
     updater = DeltaUpdater(
-        installed.tree.path, listeners=(told.append, Narrator(lines.append, "en"))
+        installed.tree.path, listeners=(told.append, Narrator(lines.append, "en")), options=UNSIGNED
     )
 
     with pytest.raises(BitStationError) as failure:

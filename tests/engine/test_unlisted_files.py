@@ -129,7 +129,7 @@ def test_manual_asks_and_waits_for_the_answer(make_updater: MakeUpdater) -> None
     ]
     assert kept.exists()
 
-    install(make_updater(options=Options(yes=True)), 3, policy="manual")
+    install(make_updater(options=Options(allow_unsigned=True, yes=True)), 3, policy="manual")
     assert not kept.exists()
 
 

@@ -170,7 +170,7 @@ def test_fast_arrivals_fill_blocks():
 
 
 def test_slow_arrivals_are_given_after_a_moment():
-    assert blocks(Arrivals(*[b"a"] * 5, each_s=0.012), 9) == [b"aaa", b"aa"]
+    assert blocks(Arrivals(*[b"a"] * 5, each_s=0.003), 9) == [b"aaa", b"aa"]
     assert blocks(Arrivals(*[b"a"] * 3, each_s=9.0)) == [b"aa", b"a"]
 
 

@@ -85,11 +85,13 @@ class _Story:
         os.environ["BITSTATION_CACHE_DIR"] = str(self._folder / "publisher-cache")
         with self._hq() as hq:
             self._url, self._token = hq.url, str(hq.token_file)
+            self._fingerprint = hq.fingerprint
             self._publish_first()
             self._install()
             self._publish_next()
             self._update()
             self._tamper_and_heal()
+            self._refuse_forgery()
             self._roll_back()
             self._edit_model()
         self._show_rows()
@@ -136,6 +138,8 @@ class _Story:
     def _install(self) -> None:
         self._title(self._("Two workers install it"))
         for worker in self._workers:
+            words = ("join", self._url, "--fingerprint", self._fingerprint)
+            self._bitstation(*words, "--root", str(worker))
             self._run_update(worker, self._("{} installs").format(worker.name))
         self._eligibility(self._workers[0], FIRST)
 
@@ -156,6 +160,17 @@ class _Story:
         self._bitstation("verify", TOOL_ID, "--root", str(worker), expected=30)
         self._bitstation("repair", TOOL_ID, "--root", str(worker), "--hq", self._url, "-q")
         self._note(worker, self._("{} heals itself").format(worker.name))
+        self._eligibility(worker, NEXT)
+
+    def _refuse_forgery(self) -> None:
+        """A package is changed, and its manifest made to fit: only the signature tells."""
+        from bitstation.testing.forgery import write_forgery
+
+        worker = self._workers[0]
+        self._title(self._("Somebody offers a release of his own under the next version"))
+        forged = write_forgery(self._tool, self._folder / "stick" / TOOL_ID, EDITED)
+        words = ("update", TOOL_ID, "--root", str(worker), "--from", str(forged))
+        self._bitstation(*words, expected=31)
         self._eligibility(worker, NEXT)
 
     def _roll_back(self) -> None:

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 from bitstation.cli.context import Context
+from bitstation.cli.join import shown
 from bitstation.cli.publish import add_bases, add_hq, open_client, send
+from bitstation.core.digest import Digest
 from bitstation.core.wire import DEFAULT_CHANNEL, ToolSummary
 from bitstation.errors import MissingExtra, NotFound
 from bitstation.publisher.freight import Wish
@@ -50,10 +52,13 @@ def _serve(args: argparse.Namespace, ctx: Context) -> int:
 
     token_file = (args.data / TOKEN_NAME).absolute()
 
-    def ready(url: str) -> None:
+    def ready(url: str, fingerprint: Digest) -> None:
         ctx.print(_("HQ listening on {}").format(url))
+        ctx.print(
+            _("Fingerprint of its root, for 'bitstation join':\n  {}").format(shown(fingerprint))
+        )
         ctx.print(_("Token for publishing and requiring: {}").format(token_file))
-        ctx.json({"url": url, "token_file": str(token_file)})
+        ctx.json({"url": url, "token_file": str(token_file), "root_fingerprint": fingerprint})
         # Whoever started us waits for the address, perhaps at the other end of a pipe.
         sys.stdout.flush()
 

@@ -15,6 +15,7 @@ COMMANDS = {
     "publish": ("publish", "bring releases to an HQ or a folder, only what it lacks"),
     "bundle": ("bundle", "carry a release in one file, for machines without a network"),
     "hq": ("hq", "serve an HQ, import into it, require a release"),
+    "join": ("join", "pin whose releases this machine takes"),
     "list": ("list", "show what an HQ offers"),
     "update": ("update", "install or update tools"),
     "rollback": ("rollback", "return to an earlier release, without a download"),

@@ -23,6 +23,9 @@ def add_update(parser: argparse.ArgumentParser) -> None:
     """Arguments that say how an update is done, whatever its source."""
     parser.add_argument("--dry-run", action="store_true", help="show the plan, change nothing")
     parser.add_argument("--allow-downgrade", action="store_true", help="install an older version")
+    parser.add_argument(
+        "--allow-unsigned", action="store_true", help="install what nobody known has signed"
+    )
     parser.add_argument("--legacy", action="store_true", help="take a manifest under its true hash")
     parser.add_argument("--keep", type=int, default=1, metavar="N", help="releases for rollback")
     parser.add_argument(
@@ -97,6 +100,7 @@ def update_one(
     _check(args, ctx)
     options = Options(
         allow_downgrade=args.allow_downgrade,
+        allow_unsigned=args.allow_unsigned,
         legacy=args.legacy,
         yes=ctx.yes,
         keep=args.keep,

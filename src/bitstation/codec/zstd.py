@@ -93,6 +93,19 @@ def decompress(frame: Bytes, size_bytes: int) -> bytearray:
     return _expand(frame, size_bytes, None)
 
 
+def decompress_bounded(frame: Bytes, most_bytes: int) -> bytearray:
+    """Content of a frame that states its size, when that is at most so much. Raises ZstdFault."""
+    if bytes(frame[:4]) != _MAGIC:
+        raise ZstdFault("it is no zstd frame")
+    try:
+        stated = zstd.get_frame_info(frame).decompressed_size
+    except zstd.ZstdError as error:
+        raise ZstdFault(f"zstd frame is damaged: {error}") from error
+    if stated is None or stated > most_bytes:
+        raise ZstdFault(f"zstd frame states {stated} bytes, at most {most_bytes} are allowed")
+    return _expand(frame, stated, None)
+
+
 def patch_from(base: Bytes | PatchBase, data: Bytes, level: int = PATCH_LEVEL) -> bytes:
     """Frame that gives ``data`` to whoever has ``base``. Raises ZstdFault where one is too long.
 

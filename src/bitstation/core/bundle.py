@@ -14,7 +14,7 @@ import msgspec
 from bitstation.core.atlas import Atlas
 from bitstation.core.digest import Digest
 from bitstation.core.manifest import Manifest
-from bitstation.core.mirror import MAX_OFFER_BYTES, OFFER_NAME
+from bitstation.core.mirror import MAX_OFFER_BYTES, METADATA, OFFER_NAME, is_metadata_name
 from bitstation.core.plan import How
 from bitstation.core.planning import Ground, Knowledge, plan_update
 from bitstation.core.ranges import GAP_BYTES
@@ -70,6 +70,10 @@ class Inside(NamedTuple):
     span: Span | None
 
 
+MAX_METADATA = 300
+"""Files of signed metadata in a bundle: every root, and those of one release."""
+
+
 def needs_of_all(target: Manifest) -> Needs:
     """Every blob of a release."""
     return Needs({entry.sha256: entry.size for entry in target.entries})
@@ -122,6 +126,12 @@ def parse_member(name: str) -> Inside | None:
     if match := _RANGE.match(name):
         return Inside(Digest(match[1]), Span(int(match[2]), int(match[3])))
     return None
+
+
+def parse_metadata_member(name: str) -> str | None:
+    """Name of the file of signed metadata that a member is; None for any other."""
+    folder, _, file = name.partition("/")
+    return file if folder == METADATA and is_metadata_name(file) else None
 
 
 def parse_bundle_offer(data: bytes, *, what: str) -> BundleOffer:

@@ -37,9 +37,20 @@ class RunStarted(Event, frozen=True, kw_only=True):
 
 
 class UnsignedAllowed(Event, frozen=True, kw_only=True):
-    """The release carries no signature and was allowed."""
+    """The release is not signed by who was pinned, and was allowed.
+
+    ``grounds``: unsigned (by the user's word), or caller (the program that embeds us gave it).
+    """
 
     version: str
+    grounds: str = "unsigned"
+
+
+class SignatureVerified(Event, frozen=True, kw_only=True):
+    """The manifest is the one that a publisher signed, whom the pinned root names."""
+
+    version: str
+    publisher: str
 
 
 class GuardLowered(Event, frozen=True, kw_only=True):

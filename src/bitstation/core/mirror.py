@@ -5,6 +5,7 @@ A mirror is an HQ frozen into files, so that one client reads both.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -25,6 +26,14 @@ MAX_PACKS = 1000
 API = API_PREFIX.removeprefix("/")
 TOOLS = f"{API}/tools"
 BLOBS = f"{API}/blobs/sha256"
+METADATA = "metadata"
+"""Folder of what is signed, beside the API: its names are those of The Update Framework."""
+PACKED_SUFFIX = ".zst"
+"""Of the same metadata as a zstd frame: names and digests are half as long there."""
+
+_METADATA_NAME = re.compile(
+    r"(?:[1-9][0-9]{0,15}\.)?[a-z][a-z0-9_-]{0,63}\.json(?:\.zst)?", re.ASCII
+)
 
 
 def tool_path(tool_id: str) -> str:
@@ -49,6 +58,18 @@ def blob_path(digest: Digest) -> str:
     if not is_digest(digest):
         raise ValueError(f"{digest!r} is not a digest")
     return f"{BLOBS}/{digest}"
+
+
+def metadata_path(name: str) -> str:
+    """Path of a file of signed metadata. Raises ValueError for what could be another path."""
+    if not is_metadata_name(name):
+        raise ValueError(f"{name!r} is no name of a metadata file")
+    return f"{METADATA}/{name}"
+
+
+def is_metadata_name(name: str) -> bool:
+    """Say whether a file of signed metadata may be called so."""
+    return _METADATA_NAME.fullmatch(name) is not None
 
 
 def merge_guides(known: Sequence[GuideRef], more: Sequence[GuideRef]) -> tuple[GuideRef, ...]:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from bitstation import host
+from bitstation.core.mirror import METADATA
 from bitstation.errors import StoreLocked
 from bitstation.hq.database import Database
 from bitstation.hq.guides import Guides
@@ -21,8 +22,12 @@ from bitstation.hq.token import load_token
 from bitstation.storage.blobs import BlobFolder
 from bitstation.storage.durable import Disk
 from bitstation.storage.faults import disk_errors
+from bitstation.trust.keyring import Keyring
+from bitstation.trust.place import Place
+from bitstation.trust.roles import ONLINE_LIFE
 
 TOKEN_NAME = "publisher-token"
+KEYS_NAME = "keys"
 _ABANDONED_UPLOAD_S = 7 * 24 * 3600
 
 
@@ -43,13 +48,15 @@ class Headquarters:
             self.blobs = BlobFolder(folder, disk)
             self.blobs.sweep_incoming(_ABANDONED_UPLOAD_S)
             self._database = Database(folder / "hq.sqlite3")
+            signing = _signing(folder, disk)
         except BaseException:
             self._lock.release()
             raise
         self.releases = Releases(self._database)
-        self.requirements = Requirements(self._database)
+        self.signing = signing
+        self.requirements = Requirements(self._database, signing)
         guides = Guides(self._database, self.blobs)
-        self.sessions = PublishSessions(self._database, self.blobs, self.releases, guides)
+        self.sessions = PublishSessions(self._database, self.blobs, self.releases, guides, signing)
         self.offers = Offers(self.releases, self.requirements, guides)
         self.listing = Listing(self.releases, self.requirements, self.blobs)
         self.lookup = BlobLookup(self.releases)
@@ -70,6 +77,17 @@ class Headquarters:
         """Raise BitStationError when the database or the blob folder cannot be used."""
         self._database.check()
         self.blobs.check()
+
+
+def _signing(folder: Path, disk: Disk) -> Place:
+    """What HQ signs; at its first start it makes its own keys, and an owner may replace them."""
+    passphrase = os.environ.get("BITSTATION_PASSPHRASE", "")
+    keyring = Keyring(folder / KEYS_NAME, lambda _name: passphrase, disk)
+    signing = Place(folder / METADATA, keyring, ONLINE_LIFE, disk=disk)
+    if not signing.exists:
+        signing.found()
+    signing.renew()
+    return signing
 
 
 def _locked(path: Path) -> host.FileLock:

@@ -10,13 +10,15 @@ from bitstation.core.wire import Requirement
 from bitstation.hq.database import Database, now_ms
 from bitstation.hq.releases import Release, find_release, no_release
 from bitstation.hq.tables import channel, release, requirement, tool
+from bitstation.trust.place import Place
 
 
 class Requirements:
     """The required release of each tool in each channel. ``epoch`` grows with each change."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, signing: Place) -> None:
         self._database = database
+        self._signing = signing
         self.epoch = 0
 
     def all(self) -> list[Requirement]:
@@ -37,9 +39,12 @@ class Requirements:
             found = find_release(connection, tool_id, version)
             if found is None:
                 raise no_release(tool_id, version)
+            required = Requirement(tool_id, channel_name, version, found.manifest_hash)
+            # Before it shows: a way back that is required and not signed would be refused.
+            self._signing.require(required)
             _put(connection, _channel_key(connection, channel_name), found)
         self.epoch += 1
-        return Requirement(tool_id, channel_name, version, found.manifest_hash)
+        return required
 
     def _selected(self, query: Select[*tuple[Any, ...]]) -> list[Requirement]:
         with self._database.read() as connection:

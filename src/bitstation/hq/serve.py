@@ -14,6 +14,7 @@ from types import FrameType
 import uvicorn
 from uvicorn.server import HANDLED_SIGNALS
 
+from bitstation.core.digest import Digest, digest_of
 from bitstation.errors import UsageError
 from bitstation.hq.api.app import build_app
 from bitstation.hq.headquarters import Headquarters
@@ -28,16 +29,18 @@ _STALLED_MS = 60_000
 log = logging.getLogger(__name__)
 
 
-def serve(data_dir: Path, listen: str, ready: Callable[[str], None] | None = None) -> None:
+def serve(data_dir: Path, listen: str, ready: Callable[[str, Digest], None] | None = None) -> None:
     """Serve the HQ of a folder until SIGINT or SIGTERM; requests under way get 10 s to end.
 
-    ``ready`` is told the address once requests are answered; port 0 takes a free one.
+    ``ready`` is told the address, and the digest of HQ's root, once requests are answered; port 0
+    takes a free one.
     Raises UsageError for an address that cannot be listened on, StoreLocked, StoreError.
     """
     with _told_to_stop() as stop, Headquarters(data_dir) as hq, _listener(listen) as listener:
         url = _url(listener)
         log.info("HQ of %s listens on %s; publishers' token: %s", data_dir, url, hq.token_path)
-        server = _Server(_config(hq), lambda: ready(url) if ready else None)
+        fingerprint = digest_of(hq.signing.first_root())
+        server = _Server(_config(hq), lambda: ready(url, fingerprint) if ready else None)
         stop.pass_to(server)
         server.run([listener])
         log.info("HQ of %s stopped", data_dir)

@@ -36,6 +36,8 @@ from bitstation.hq.guides import (
 from bitstation.hq.releases import BlobRef, Releases, check_same
 from bitstation.hq.tables import publish_session
 from bitstation.storage.blobs import BlobFolder, Upload
+from bitstation.trust.place import Place
+from bitstation.trust.signing import ReleaseName
 
 _OPEN, _COMMITTED = "OPEN", "COMMITTED"
 # A manifest of 100,000 entries takes 20 MB here.
@@ -48,8 +50,14 @@ class PublishSessions:
     """How releases come to HQ; callable from several threads."""
 
     def __init__(
-        self, database: Database, blobs: BlobFolder, releases: Releases, guides: Guides
+        self,
+        database: Database,
+        blobs: BlobFolder,
+        releases: Releases,
+        guides: Guides,
+        signing: Place,
     ) -> None:
+        self._signing = signing
         self._database = database
         self._blobs = blobs
         self._releases = releases
@@ -115,13 +123,17 @@ class PublishSessions:
         """Make the session's release visible, with what was announced for it.
 
         A second time changes nothing. Raises NotFound, ReleaseIncomplete, ManifestError for a
-        guide that is none, ReleaseConflict when another session was faster.
+        guide that is none, ReleaseConflict when another session was faster, NotSigned where HQ
+        may not sign for this tool and no publisher did.
         Crash: the release is visible or it is not.
         """
         with self._turn:
             session = self._session(session_id)
             if session.state == _OPEN or session.guides:
                 self._publish(session)
+            else:
+                # It may be older than HQ's keys.
+                self._sign(session, self._read(session.manifest_blob))
         return session._replace(state=_COMMITTED).answer([])
 
     def _publish(self, session: _Session) -> None:
@@ -132,6 +144,8 @@ class PublishSessions:
                 tool_id=session.tool_id, version=session.version, count=len(lacking)
             )
         self._guides.prove(named, session.manifest_hash, session.manifest_blob)
+        # Before it shows. What its publisher signed is found there; else HQ signs, if it may.
+        self._sign(session, manifest_bytes)
         with self._database.write() as connection:
             manifest_blob = BlobRef(session.manifest_blob, len(manifest_bytes))
             release = self._releases.add(connection, manifest, manifest_blob)
@@ -151,6 +165,9 @@ class PublishSessions:
             manifest.total_bytes,
             manifest.manifest_hash,
         )
+
+    def _sign(self, session: _Session, manifest_bytes: bytes) -> None:
+        self._signing.sign(ReleaseName(session.tool_id, session.version, manifest_bytes))
 
     def _session(self, session_id: str) -> _Session:
         with self._database.read() as connection:

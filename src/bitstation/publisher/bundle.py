@@ -25,7 +25,7 @@ from bitstation.core.bundle import (
     span_member,
 )
 from bitstation.core.digest import Digest, digest_of
-from bitstation.core.mirror import OFFER_NAME
+from bitstation.core.mirror import OFFER_NAME, metadata_path
 from bitstation.core.planning import Knowledge
 from bitstation.core.wire import BaseRef, BlobRef, GuideRef
 from bitstation.errors import DiskFull, UsageError
@@ -38,6 +38,7 @@ from bitstation.storage.hashing import Stop
 from bitstation.storage.parts import PartsWriter, find_parts
 from bitstation.transport.bundle import BundleSource
 from bitstation.transport.source import Resolved, Source
+from bitstation.trust.carry import metadata_of
 
 _WORK_SUFFIX = ".bundling"
 
@@ -56,6 +57,8 @@ class BundlePlan(msgspec.Struct, frozen=True):
     offer: BundleOffer
     manifest_bytes: bytes
     needs: Needs
+    metadata: dict[str, bytes] = {}
+    """What is signed of it, by the names of the files; nothing where the source signs nothing."""
     maps: dict[Digest, BlockMap] = {}
     """Of files that it holds in spans, which are proved by them."""
 
@@ -87,14 +90,16 @@ def plan_bundle(source: Source, wish: BundleWish) -> BundlePlan:
             BaseRef(base.manifest.tool_version, base.manifest.manifest_hash) for base in bases
         ),
     )
+    metadata = metadata_of(source, manifest.tool_id, manifest.tool_version)
     if not bases:
-        return BundlePlan(offer, plain.manifest_bytes, needs_of_all(manifest))
+        return BundlePlan(offer, plain.manifest_bytes, needs_of_all(manifest), metadata)
     needs = joined([_beyond(source, base, offered.version) for base in bases])
     maps = plain.guidance.atlas.maps
     return BundlePlan(
         offer,
         plain.manifest_bytes,
         needs,
+        metadata,
         {digest: maps[digest] for digest in needs.spans if digest in maps},
     )
 
@@ -179,6 +184,8 @@ class _OneKnown:
 
 def _fill(writer: ZipWriter, source: Source, plan: BundlePlan) -> None:
     writer.add_stored(OFFER_NAME, _of_bytes(msgspec.json.encode(plan.offer)))
+    for name, data in plan.metadata.items():
+        writer.add_stored(metadata_path(name), _of_bytes(data))
     manifest = plan.manifest_bytes
     writer.add_stored(blob_member(plan.offer.manifest.sha256), _of_bytes(manifest))
     for ref in plan.offer.guides:

@@ -35,6 +35,11 @@ class ToolsRoot:
         return self.control / "ledger.sqlite3"
 
     @property
+    def pins(self) -> Path:
+        """Whose releases may be installed, and the newest signed metadata that were seen."""
+        return self.control / "trust.json"
+
+    @property
     def adopted(self) -> Path:
         """The record of adopted files."""
         return self.control / "adopted.json"

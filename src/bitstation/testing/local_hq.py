@@ -17,8 +17,11 @@ _STOP_TIMEOUT_S = 20
 class LocalHq:
     """A running HQ: where it answers, and ways to end it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], url: str, token_file: Path) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], url: str, token_file: Path, fingerprint: str
+    ) -> None:
         self.process = process
+        self.fingerprint = fingerprint
         self.url = url
         self.token_file = token_file
 
@@ -73,4 +76,4 @@ def _ready(process: subprocess.Popen[bytes]) -> LocalHq:
     facts = json.loads(line)
     if "url" not in facts:
         raise RuntimeError(f"HQ did not start: {facts['error']['message']}")
-    return LocalHq(process, facts["url"], Path(facts["token_file"]))
+    return LocalHq(process, facts["url"], Path(facts["token_file"]), facts["root_fingerprint"])

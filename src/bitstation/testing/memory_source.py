@@ -39,6 +39,8 @@ class MemorySource(Source):
         self.announced: str | None = None
         self.needs: tuple[BaseRef, ...] = ()
         self.before_open: Callable[[Asked], None] = lambda _asked: None
+        self.metadata: dict[str, bytes] = {}
+        """Signed metadata by the names of their files."""
         self._offers: dict[tuple[str, str], bytes] = {}
         self._blobs: dict[Digest, bytes] = {}
         self._guides: dict[tuple[str, str], list[GuideRef]] = {}
@@ -91,6 +93,10 @@ class MemorySource(Source):
     def fail(self, digest: Digest, *errors: SourceError) -> None:
         """Raise these, one for each of the next requests for a blob."""
         self._failures.setdefault(digest, []).extend(errors)
+
+    def read_metadata(self, name: str, max_bytes: int) -> bytes | None:
+        """A file of ``metadata``."""
+        return self.metadata.get(name)
 
     def _resolve(self, tool_id: str | None, version: str | None) -> Offer:
         versions = [held for name, held in self._offers if tool_id in (None, name)]

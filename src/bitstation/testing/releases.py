@@ -18,8 +18,11 @@ from bitstation.core.manifest import (
     file_url,
 )
 from bitstation.core.scopes import MANIFEST_NAME
+from bitstation.worker.run import Options
 
 TOOL_ID = "sample-tool"
+UNSIGNED = Options(allow_unsigned=True)
+"""For updates to these releases, which nobody signs, on machines where no root is pinned."""
 CREATED_AT = "2026-01-01T00:00:00+00:00"
 
 

@@ -8,10 +8,17 @@ from pathlib import Path
 from bitstation import host
 from bitstation.codec.zip_layout import LOCAL, LOCAL_SIGNATURE, STORED, Member
 from bitstation.codec.zip_reading import ZipFault
-from bitstation.core.bundle import BundleOffer, Span, parse_bundle_offer, parse_member
+from bitstation.core.bundle import (
+    MAX_METADATA,
+    BundleOffer,
+    Span,
+    parse_bundle_offer,
+    parse_member,
+    parse_metadata_member,
+)
 from bitstation.core.digest import Digest
 from bitstation.core.mirror import MAX_OFFER_BYTES, OFFER_NAME
-from bitstation.errors import NotFound, PackageInvalid
+from bitstation.errors import NotFound, PackageInvalid, SourceBroken
 from bitstation.storage.parts import PartsReader, find_parts
 from bitstation.transport.package import archive_errors, open_archive
 from bitstation.transport.package_content import open_content
@@ -46,12 +53,22 @@ class BundleSource(Source):
             self.release = self._read_offer(members)
         self._whole: dict[Digest, Member] = {}
         self._spans: dict[Digest, list[tuple[Span, Member]]] = {}
+        self._metadata: dict[str, Member] = {}
         self._take_in(members)
         # What is packed lies here in place of what it unpacks to, so it must be used.
         self.is_local = not self.release.bases
 
     def _resolve(self, tool_id: str | None, version: str | None) -> Offer:
         return offer_of(self.release, needs=self.release.bases)
+
+    def read_metadata(self, name: str, max_bytes: int) -> bytes | None:
+        """A file of the metadata that were bundled."""
+        member = self._metadata.get(name)
+        if member is None:
+            return None
+        if member.size > max_bytes:
+            raise SourceBroken(source=self.name, detail=f"{name} exceeds {max_bytes} bytes")
+        return self._read_member(member)
 
     def _open(self, digest: Digest, offset: int, length: int | None) -> RangeReader:
         if member := self._whole.get(digest):
@@ -70,12 +87,15 @@ class BundleSource(Source):
         names = set()
         for member in members:
             inside = parse_member(member.name)
-            is_offer = member.name == OFFER_NAME
-            if member.name in names or (inside is None and not is_offer):
+            signed = parse_metadata_member(member.name)
+            is_ours = inside is not None or signed is not None or member.name == OFFER_NAME
+            if member.name in names or not is_ours:
                 raise self._invalid(f"it holds {member.name!r}, twice or as no bundle does")
             if member.method != STORED or member.size != member.packed_size:
                 raise self._invalid(f"{member.name!r} is packed")
             names.add(member.name)
+            if signed:
+                self._metadata[signed] = member
             if inside and inside.span is None:
                 self._whole[inside.digest] = member
             elif inside and inside.span:
@@ -84,19 +104,25 @@ class BundleSource(Source):
                 self._spans.setdefault(inside.digest, []).append((inside.span, member))
         for spans in self._spans.values():
             spans.sort()
+        if len(self._metadata) > MAX_METADATA:
+            raise self._invalid(f"it holds more than {MAX_METADATA} files of metadata")
 
     def _read_offer(self, members: list[Member]) -> BundleOffer:
         found = [member for member in members if member.name == OFFER_NAME]
         if not found or found[0].size > MAX_OFFER_BYTES or found[0].method != STORED:
             raise ZipFault(f"it holds no {OFFER_NAME} of at most {MAX_OFFER_BYTES} bytes")
-        content = open_content(PartsReader(self._parts), found[0], 0, self.name)
-        data, done = memoryview(bytearray(found[0].size)), 0
+        data = self._read_member(found[0])
+        return parse_bundle_offer(data, what=f"{OFFER_NAME} in {self.name}")
+
+    def _read_member(self, member: Member) -> bytes:
+        content = open_content(PartsReader(self._parts), member, 0, self.name)
+        data, done = memoryview(bytearray(member.size)), 0
         try:
             while done < len(data) and (count := content.readinto(data[done:])):
                 done += count
         finally:
             content.close()
-        return parse_bundle_offer(bytes(data[:done]), what=f"{OFFER_NAME} in {self.name}")
+        return bytes(data[:done])
 
     def _invalid(self, detail: str) -> PackageInvalid:
         return PackageInvalid(package=self.name, detail=detail)

@@ -67,6 +67,20 @@ class FailoverSource(Source):
         assert failure is not None  # there is at least one source
         raise failure
 
+    def read_metadata(self, name: str, max_bytes: int) -> bytes | None:
+        """From the first source that has it: who lies about it is found out by its signatures."""
+        failure: SourceError | None = None
+        for number in self._order(None):
+            try:
+                if data := self._sources[number].read_metadata(name, max_bytes):
+                    return data
+            except SourceError as error:
+                self._note(number, failed=True)
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        return None
+
     def close(self) -> None:
         """Close all sources."""
         for source in self._sources:

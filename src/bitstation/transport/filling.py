@@ -8,10 +8,10 @@ from collections.abc import Callable
 from bitstation.errors import SourceError
 from bitstation.transport.source import RangeReader, comes_within
 
-MOMENT_S = 0.02
-"""What waits for more than this to come is lost by a kill: a server that sends by fits and starts
-(nginx with a rate limit: a second's bytes at once) left 100 KB a connection so, for up to a second.
-A LAN fills a piece of 256 KiB in 8 ms."""
+MOMENT_S = 0.005
+"""What has come is kept within this, for a kill loses what is not: of 400 MB at 13 MB/s over four
+connections, killed 20 times, 1.26 % came twice with 20 ms. A LAN brings 150 KB in it.
+And nothing waits for a server that sends by fits and starts, as nginx with a rate limit does."""
 
 
 class Filling:

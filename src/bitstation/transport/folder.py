@@ -7,11 +7,12 @@ from pathlib import Path
 
 from bitstation.core.digest import Digest
 from bitstation.core.manifest import Manifest, parse_manifest
+from bitstation.core.mirror import METADATA
 from bitstation.core.scopes import MANIFEST_NAME
 from bitstation.errors import NotFound
 from bitstation.host import native_path
 from bitstation.storage.tree import read_manifest_bytes
-from bitstation.transport.local_file import LocalFile
+from bitstation.transport.local_file import LocalFile, read_metadata_file
 from bitstation.transport.source import Offer, RangeReader, Source
 
 
@@ -57,6 +58,10 @@ class FolderSource(Source):
         # Not what would wait for a writer, as a pipe does.
         files = (self._folder / path for path in self._paths.get(digest, []))
         return next((file for file in files if file.is_file()), None)
+
+    def read_metadata(self, name: str, max_bytes: int) -> bytes | None:
+        """A file of ``metadata/`` beside the folder: inside of it, it would be of the release."""
+        return read_metadata_file(self._folder.parent / METADATA, name, max_bytes, self.name)
 
     def _open(self, digest: Digest, offset: int, length: int | None) -> RangeReader:
         file = self.file_of(digest)

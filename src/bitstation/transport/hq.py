@@ -16,7 +16,7 @@ from bitstation.core.backoff import parse_http_date, parse_retry_after
 from bitstation.core.catalog import MAX_CATALOG_BYTES, parse_catalog
 from bitstation.core.digest import Digest
 from bitstation.core.manifest import MAX_MANIFEST_BYTES
-from bitstation.core.mirror import MAX_OFFER_BYTES, offer_path, tool_path
+from bitstation.core.mirror import MAX_OFFER_BYTES, metadata_path, offer_path, tool_path
 from bitstation.core.names import version_fault
 from bitstation.core.wire import (
     DEFAULT_CHANNEL,
@@ -163,6 +163,20 @@ class HqClient:
         answer = self._answered("PUT", f"{tool_path(tool_id)}/requirement", body=body)
         return self._decoded(answer, Requirement)
 
+    def metadata(self, name: str, max_bytes: int) -> bytes | None:
+        """Signed metadata by the name of their file; None where there are none of that name."""
+        answer = self.http.request("GET", metadata_path(name), max_bytes=max_bytes)
+        # Buckets say 403 of what is not there.
+        if answer.status in (403, 404):
+            return None
+        if answer.status != 200:
+            raise self._problem("GET", answer)
+        return answer.body
+
+    def put_metadata(self, name: str, data: bytes) -> None:
+        """Give HQ what was signed elsewhere. Raises SignatureRefused as HQ states it."""
+        self._answered("PUT", f"api/v1/{metadata_path(name)}", body=data)
+
     def open_session(self, manifest_bytes: bytes) -> PublishSession:
         """Begin or resume publishing; the answer names the blobs that HQ lacks."""
         answer = self._answered("POST", "api/v1/publish/sessions", body=manifest_bytes)
@@ -292,6 +306,10 @@ class HqSource(Source):
             raise UsageError(detail=f"{self.name} holds many tools: name one")
         offer = self._client.offer(tool_id, version, self._channel)
         return offer_of(offer, required=offer.required)
+
+    def read_metadata(self, name: str, max_bytes: int) -> bytes | None:
+        """A file of HQ's metadata."""
+        return self._client.metadata(name, max_bytes)
 
     def _open(self, digest: Digest, offset: int, length: int | None) -> RangeReader:
         return self._client.open_blob(digest, offset, length)

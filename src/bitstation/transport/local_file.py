@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bitstation.errors import SourceError
+from bitstation.core.mirror import is_metadata_name
+from bitstation.errors import SourceBroken, SourceError
 
 
 class LocalFile:
@@ -50,3 +51,18 @@ class BytesReader:
     def close(self) -> None:
         """Let go of the bytes."""
         self._left = memoryview(b"")
+
+
+def read_metadata_file(folder: Path, name: str, max_bytes: int, source: str) -> bytes | None:
+    """A file of signed metadata in a folder; None where it is absent. Raises SourceError."""
+    path = folder / name
+    if not is_metadata_name(name) or not path.is_file():
+        return None
+    try:
+        with path.open("rb") as file:
+            data = file.read(max_bytes + 1)
+    except OSError as error:
+        raise SourceError(source=source, detail=error.strerror or str(error)) from error
+    if len(data) > max_bytes:
+        raise SourceBroken(source=source, detail=f"{name} exceeds {max_bytes} bytes")
+    return data

@@ -8,6 +8,7 @@ from bitstation.core.digest import Digest
 from bitstation.core.mirror import (
     API,
     MAX_OFFER_BYTES,
+    METADATA,
     OFFER_NAME,
     TOOLS,
     blob_path,
@@ -17,7 +18,7 @@ from bitstation.core.mirror import (
 from bitstation.core.names import tool_id_fault
 from bitstation.errors import NotFound, SourceError, UsageError
 from bitstation.host import native_path
-from bitstation.transport.local_file import LocalFile
+from bitstation.transport.local_file import LocalFile, read_metadata_file
 from bitstation.transport.source import Offer, RangeReader, Source, offer_of
 
 
@@ -63,6 +64,10 @@ class MirrorSource(Source):
         if len(found) > 1:
             raise UsageError(detail=f"{self.name} holds many tools: name one")
         return found[0]
+
+    def read_metadata(self, name: str, max_bytes: int) -> bytes | None:
+        """A file of the folder for metadata."""
+        return read_metadata_file(self._root / METADATA, name, max_bytes, self.name)
 
     def _open(self, digest: Digest, offset: int, length: int | None) -> RangeReader:
         path = self._root / blob_path(digest)

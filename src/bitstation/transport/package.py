@@ -18,11 +18,12 @@ from bitstation.core.catalog import MAX_CATALOG_BYTES, parse_catalog
 from bitstation.core.digest import Digest, digest_of
 from bitstation.core.guide import MAX_GUIDE_BYTES, parse_guide
 from bitstation.core.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
+from bitstation.core.mirror import METADATA
 from bitstation.core.scopes import MANIFEST_NAME
 from bitstation.core.wire import GuideRef
 from bitstation.errors import ManifestError, NotFound, PackageInvalid, SourceError
 from bitstation.storage.parts import PartsReader, find_parts, part_number, part_path, whole_path
-from bitstation.transport.local_file import BytesReader
+from bitstation.transport.local_file import BytesReader, read_metadata_file
 from bitstation.transport.package_checks import member_faults, read_members
 from bitstation.transport.package_content import open_content
 from bitstation.transport.source import Offer, RangeReader, Source
@@ -84,6 +85,11 @@ class PackageSource(Source):
         guide = self._guide
         refs = (GuideRef(digest_of(guide), len(guide)),) if guide else ()
         return Offer(*self._release, self._manifest_bytes, guides=refs)
+
+    def read_metadata(self, name: str, max_bytes: int) -> bytes | None:
+        """A file of ``metadata/`` beside the package: signatures are never inside."""
+        beside = self._parts[0][0].parent / METADATA
+        return read_metadata_file(beside, name, max_bytes, self.name)
 
     def _open(self, digest: Digest, offset: int, length: int | None) -> RangeReader:
         member = self._by_digest.get(digest)

@@ -16,7 +16,13 @@ import msgspec
 from bitstation.core.digest import Digest, digest_of
 from bitstation.core.manifest import Manifest, parse_manifest
 from bitstation.core.wire import BaseRef, BlobRef, GuideRef, ReleaseOffer
-from bitstation.errors import DigestMismatch, ManifestError, SourceBroken, UnexpectedRelease
+from bitstation.errors import (
+    DigestMismatch,
+    ManifestError,
+    SourceBroken,
+    TrustError,
+    UnexpectedRelease,
+)
 from bitstation.transport.guidance import (
     NO_GUIDANCE,
     NOTHING_KNOWN,
@@ -89,6 +95,14 @@ class Resolved(msgspec.Struct, frozen=True):
     needs: tuple[BaseRef, ...] = ()
 
 
+Vet = Callable[[str, str, bytes], None]
+"""Raises BitStationError unless these bytes may be the manifest of a tool and version."""
+
+
+def anything(_tool_id: str, _version: str, _manifest_bytes: bytes) -> None:
+    """Nobody is asked."""
+
+
 class Source(abc.ABC):
     """A read-only place for blobs. ``name`` is shown to people and never holds credentials."""
 
@@ -105,35 +119,40 @@ class Source(abc.ABC):
         *,
         legacy: bool = False,
         known: Known = NOTHING_KNOWN,
+        vet: Vet = anything,
     ) -> Resolved:
         """A release; without a version the required one, else the latest.
 
         ``tool_id`` None is for sources that hold one release: whatever it is. ``known`` are the
-        releases that are here, from which the way is shorter.
+        releases that are here, from which the way is shorter. ``vet`` is asked about a manifest
+        before anything in it is looked at.
 
-        Raises SourceError, ManifestError, UnexpectedRelease when given what was not asked for.
+        Raises SourceError, ManifestError, UnexpectedRelease when given what was not asked for,
+        and what ``vet`` raises.
         """
         offer = self._resolve(tool_id, version)
+        asked = (tool_id or offer.tool_id, version or offer.version)
         guidance = find_way(self, offer, known)
         try:
-            return self._resolved(offer, guidance, tool_id, version, legacy=legacy)
-        except (ManifestError, UnexpectedRelease):
+            return self._resolved(offer, guidance, asked, vet, legacy=legacy)
+        except (ManifestError, UnexpectedRelease, TrustError):
             if not guidance.is_local:
                 raise
         # The copy of it that is here is damaged.
         guidance = find_way(self, offer, NOTHING_KNOWN)
-        return self._resolved(offer, guidance, tool_id, version, legacy=legacy)
+        return self._resolved(offer, guidance, asked, vet, legacy=legacy)
 
     def _resolved(
         self,
         offer: Offer,
         guidance: Guidance,
-        tool_id: str | None,
-        version: str | None,
+        asked: tuple[str, str],
+        vet: Vet,
         *,
         legacy: bool,
     ) -> Resolved:
         data, lowered = guidance.manifest_bytes, False
+        vet(*asked, data)
         try:
             manifest = parse_manifest(data, what=f"the manifest of {self.name}")
         except ManifestError:
@@ -141,7 +160,7 @@ class Source(abc.ABC):
                 raise
             manifest = parse_manifest(data, legacy=True)
             lowered = True
-        self._check(offer, manifest, tool_id, version)
+        self._check(offer, manifest, asked)
         data = manifest.encode() if lowered else data
         return Resolved(manifest, data, offer.required, lowered, guidance, offer.needs)
 
@@ -152,10 +171,8 @@ class Source(abc.ABC):
         """
         return self._resolve(tool_id, version)
 
-    def _check(
-        self, offer: Offer, manifest: Manifest, tool_id: str | None, version: str | None
-    ) -> None:
-        wanted = f"{tool_id or offer.tool_id} {version or offer.version}"
+    def _check(self, offer: Offer, manifest: Manifest, asked: tuple[str, str]) -> None:
+        wanted = " ".join(asked)
         given = f"{manifest.tool_id} {manifest.tool_version}"
         if wanted != given:
             raise UnexpectedRelease(source=self.name, wanted=wanted, given=given)
@@ -202,6 +219,13 @@ class Source(abc.ABC):
             yield SpanReader(reader, length, self.name)
         finally:
             reader.close()
+
+    def read_metadata(self, name: str, max_bytes: int) -> bytes | None:
+        """Signed metadata by the name of their file; None where there are none of that name.
+
+        Raises SourceError, also for more than ``max_bytes``.
+        """
+        return None
 
     def distrust(self, digest: Digest, name: str) -> None:
         """Hear that the source called ``name`` gave other bytes of a blob than it should."""

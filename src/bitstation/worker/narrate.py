@@ -119,6 +119,8 @@ class Narrator:
     def _notice(self, event: Event) -> None:
         _ = self._
         match event:
+            case events.SignatureVerified():
+                self._line(_("Signed by publisher: {}").format(event.publisher))
             case events.UnsignedAllowed():
                 self._line(_("Release without signature: allowed"))
             case events.GuardLowered():

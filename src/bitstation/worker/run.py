@@ -32,6 +32,7 @@ class Options:
     """What the user allows and wants; each switch that lowers the guard is logged when used."""
 
     allow_downgrade: bool = False
+    allow_unsigned: bool = False
     legacy: bool = False
     yes: bool = False
     """Answer for delete_policy manual: unlisted files of a retired release may be deleted."""

@@ -13,6 +13,7 @@ from bitstation.core.events import (
     PhaseChanged,
     RunFinished,
     RunStarted,
+    SignatureVerified,
     UnsignedAllowed,
 )
 from bitstation.core.manifest import Manifest
@@ -30,7 +31,8 @@ from bitstation.storage.faults import disk_errors
 from bitstation.storage.journal import Begin, read_journal
 from bitstation.transport.failures import BaseNeeded
 from bitstation.transport.source import Resolved, Source
-from bitstation.trust.authorize import authorize
+from bitstation.trust.authorize import Authority, Grounds
+from bitstation.trust.pins import Pins
 from bitstation.worker.activate import activate, point_to
 from bitstation.worker.carry import carry
 from bitstation.worker.collect import collect, headless, retire
@@ -62,7 +64,11 @@ def update(
     recover(run)
     base = current_manifest(run)
     known = LocalPapers(run.tree, base)
-    target = source.resolve(run.tree.tool_id, version, legacy=run.options.legacy, known=known)
+    authority = authority_of(run, source, is_given=expected_hash is not None)
+    authority.prepare()
+    target = source.resolve(
+        run.tree.tool_id, version, legacy=run.options.legacy, known=known, vet=authority.vet
+    )
     found = target.manifest.manifest_hash
     if expected_hash is not None and found != expected_hash:
         raise IntegrityError(
@@ -81,7 +87,7 @@ def update(
         run.emit(BodyReceived, source=source.name, body_bytes=received)
     try:
         with disk_errors(run.tree.path):
-            _check_allowed(run, base, target)
+            _check_allowed(run, base, target, authority)
             _check_bases(run, base, target, source)
             run.emit(PhaseChanged, phase="diff")
             try:
@@ -159,11 +165,24 @@ def make_whole(run: Run, manifest: Manifest, source: Source, *, deep: bool = Fal
     return bool(damaged)
 
 
-def _check_allowed(run: Run, base: Manifest | None, target: Resolved) -> None:
+def authority_of(run: Run, source: Source, *, is_given: bool = False) -> Authority:
+    """Who decides what of a source may be installed on this machine."""
+    return Authority(
+        Pins(run.root.pins, run.disk),
+        source,
+        root=str(run.root.path),
+        allow_unsigned=run.options.allow_unsigned,
+        is_given=is_given,
+    )
+
+
+def _check_allowed(run: Run, base: Manifest | None, target: Resolved, authority: Authority) -> None:
     """Raises DowngradeRefused, ReleaseConflict."""
     manifest, version = target.manifest, target.manifest.tool_version
-    authorize(manifest, target.manifest_bytes)
-    run.emit(UnsignedAllowed, version=version)
+    if authority.grounds is Grounds.SIGNED:
+        run.emit(SignatureVerified, version=version, publisher=authority.signer)
+    else:
+        run.emit(UnsignedAllowed, version=version, grounds=authority.grounds)
     if target.legacy:
         run.emit(GuardLowered, switch="--legacy", detail=manifest.manifest_hash)
     # Reading a manifest of 100,000 entries takes a second: not twice.
@@ -178,7 +197,10 @@ def _check_allowed(run: Run, base: Manifest | None, target: Resolved) -> None:
             offered=manifest.manifest_hash,
         )
     installed = base.tool_version if base else _damaged_version(run)
-    if installed is None or not is_older(version, installed) or target.required:
+    if installed is None or not is_older(version, installed):
+        return
+    digest = manifest.manifest_hash
+    if target.required and authority.confirms_requirement(manifest.tool_id, version, digest):
         return
     if not run.options.allow_downgrade:
         raise DowngradeRefused(tool_id=manifest.tool_id, version=version, installed=installed)

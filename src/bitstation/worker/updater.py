@@ -27,7 +27,7 @@ from bitstation.worker.rollback import rollback
 from bitstation.worker.run import Options, Run, open_run
 from bitstation.worker.stage import make_plan
 from bitstation.worker.status import network_eligibility
-from bitstation.worker.update import current_manifest, end, update
+from bitstation.worker.update import authority_of, current_manifest, end, update
 from bitstation.worker.verify import Verdict, verify_folder
 
 AnySource = Source | str | Path
@@ -89,7 +89,11 @@ class DeltaUpdater:
         def compute(run: Run, opened: Source) -> Plan:
             base, legacy = current_manifest(run), run.options.legacy
             known = LocalPapers(run.tree, base)
-            target = opened.resolve(run.tree.tool_id, version, legacy=legacy, known=known)
+            authority = authority_of(run, opened)
+            authority.prepare()
+            target = opened.resolve(
+                run.tree.tool_id, version, legacy=legacy, known=known, vet=authority.vet
+            )
             return make_plan(run, base, target, opened)[0]
 
         return self._with(source, compute)

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from bitstation.errors import BitStationError
-from bitstation.hq.api import problems, publishing, reading, service
+from bitstation.hq.api import problems, publishing, reading, service, signed
 from bitstation.hq.api.endpoint import Desk
 from bitstation.hq.api.guard import Guard
 from bitstation.hq.api.metrics import CountRequests, Metrics
@@ -17,7 +17,12 @@ from bitstation.hq.api.sending import BlobSender
 from bitstation.hq.api.threads import Threads
 from bitstation.hq.headquarters import Headquarters
 
-ENDPOINTS = (*reading.ENDPOINTS, *publishing.ENDPOINTS, *service.ENDPOINTS)
+ENDPOINTS = (
+    *reading.ENDPOINTS,
+    *signed.ENDPOINTS,
+    *publishing.ENDPOINTS,
+    *service.ENDPOINTS,
+)
 
 
 def build_app(hq: Headquarters) -> ASGIApp:

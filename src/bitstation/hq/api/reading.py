@@ -80,13 +80,13 @@ async def _offer(desk: Desk, request: Request, cache_control: str) -> Response:
     body = desk.hq.offers.cached(wish)
     if body is None:
         body = await desk.threads.work(desk.hq.offers.load, wish)
-    return _document(request, body, cache_control)
+    return document(request, body, cache_control)
 
 
 async def get_catalog(desk: Desk, request: Request) -> ASGIApp:
     """The newest release of each tool."""
     body = await desk.threads.work(desk.hq.listing.catalog)
-    return _document(request, body, "public, max-age=60")
+    return document(request, body, "public, max-age=60")
 
 
 async def get_tools(desk: Desk, request: Request) -> ASGIApp:
@@ -107,10 +107,11 @@ async def get_requirements(desk: Desk, request: Request) -> ASGIApp:
 
 
 def _listed(request: Request, value: Any) -> Response:
-    return _document(request, msgspec.json.encode(value), "no-cache")
+    return document(request, msgspec.json.encode(value), "no-cache")
 
 
-def _document(request: Request, body: bytes, cache_control: str) -> Response:
+def document(request: Request, body: bytes, cache_control: str) -> Response:
+    """A JSON document with its digest as tag; nothing of it to whoever has it."""
     headers = {
         "ETag": f'"{hashlib.sha256(body).hexdigest()}"',
         "Cache-Control": cache_control,

@@ -1,0 +1,136 @@
+"""The first keys of a place and what they sign: who may say which releases are true.
+
+Owners hold root and the list of publishers, offline; a publisher signs releases of the tools that
+he may; HQ's online key says that what it shows is all there is, day by day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+from securesystemslib.signer import Key
+from tuf.api.metadata import (
+    DelegatedRole,
+    Delegations,
+    MetaFile,
+    Role,
+    Root,
+    Snapshot,
+    Targets,
+    Timestamp,
+)
+
+from bitstation.errors import KeyRefused
+from bitstation.trust.chain import SIGNED_AT
+from bitstation.trust.keyring import Keyring
+from bitstation.trust.roles import (
+    OFFLINE_LIFE,
+    ONLINE_LIFE,
+    REQUIREMENTS,
+    ROOT,
+    SNAPSHOT,
+    TARGETS,
+    TIMESTAMP,
+    file_name,
+    publisher_fault,
+    release_pattern,
+)
+from bitstation.trust.signing import File, bins_of, signed_bytes
+
+EVERY_TOOL = ("*",)
+
+
+class Roster(msgspec.Struct, frozen=True):
+    """Who holds which role, by names of keys in one keyring."""
+
+    owners: tuple[str, ...]
+    threshold: int
+    """Owners who must sign together."""
+    publisher: str
+    publisher_key: str
+    online_key: str
+    tools: tuple[str, ...] = EVERY_TOOL
+    """Tool ids that the publisher may publish, as patterns."""
+
+    def check(self) -> None:
+        """Raise KeyRefused where one lost key, or nobody at all, could decide everything."""
+        if fault := publisher_fault(self.publisher):
+            raise KeyRefused(name=self.publisher, detail=fault)
+        if len(set(self.owners)) != len(self.owners) or self.threshold < 1:
+            raise KeyRefused(name=ROOT, detail="owners are distinct keys, and one at least signs")
+        if self.threshold >= len(self.owners):
+            raise KeyRefused(
+                name=ROOT,
+                detail=f"of {len(self.owners)} owners {self.threshold} would have to sign: "
+                "one lost key, and nothing could ever be changed again. Add an owner",
+            )
+
+
+HQ_ROSTER = Roster(("hq-owner-1", "hq-owner-2"), 1, "hq", "hq-publisher", "hq-online")
+"""Of an HQ that makes its own keys: they all lie on its machine, and protect from all others."""
+
+
+def make_keys(keyring: Keyring, roster: Roster, passphrases: dict[str, str] | None = None) -> None:
+    """Make those keys of a roster that are not there yet. Raises KeyRefused."""
+    roster.check()
+    given = passphrases or {}
+    for name in (*roster.owners, roster.publisher_key, roster.online_key):
+        if name not in keyring.names:
+            keyring.make(name, given.get(name, ""))
+
+
+def first_files(
+    keyring: Keyring, roster: Roster, now: datetime, life: timedelta = ONLINE_LIFE
+) -> list[File]:
+    """The first metadata of a place, in the order of writing; nothing is published yet.
+
+    ``life`` is that of the snapshot and the timestamp. Raises KeyRefused.
+    """
+    roster.check()
+    now = now.replace(microsecond=0)
+    owners = [keyring.signer(name) for name in roster.owners]
+    publisher, online = keyring.signer(roster.publisher_key), keyring.signer(roster.online_key)
+    root = _root([keyring.public(name) for name in roster.owners], roster.threshold, now)
+    for role in (TIMESTAMP, SNAPSHOT):
+        root.add_key(keyring.public(roster.online_key), role)
+    targets = Targets(expires=now + OFFLINE_LIFE, delegations=Delegations({}, roles={}))
+    delegate(targets, roster.publisher, keyring.public(roster.publisher_key), roster.tools)
+    _delegate(targets, REQUIREMENTS, keyring.public(roster.online_key), [f"{REQUIREMENTS}/*"])
+    signed = [
+        (TARGETS, signed_bytes(targets, owners)),
+        (roster.publisher, signed_bytes(bins_of(roster.publisher, [publisher], now), [publisher])),
+        (REQUIREMENTS, signed_bytes(Targets(expires=now + OFFLINE_LIFE), [online])),
+    ]
+    snapshot = Snapshot(expires=now + life)
+    snapshot.meta = {f"{role}.json": MetaFile(1) for role, _data in signed}
+    timestamp = Timestamp(expires=now + life)
+    timestamp.unrecognized_fields[SIGNED_AT] = now.isoformat()
+    signed = [(ROOT, signed_bytes(root, owners)), *signed]
+    signed.append((SNAPSHOT, signed_bytes(snapshot, [online])))
+    files = [File(file_name(role, 1), data) for role, data in signed]
+    return [*files, File(file_name(TIMESTAMP), signed_bytes(timestamp, [online]))]
+
+
+def delegate(targets: Targets, publisher: str, key: Key, tools: Sequence[str]) -> None:
+    """Let a publisher sign releases of tools; one who is known gets another key or other tools."""
+    _delegate(targets, publisher, key, [release_pattern(pattern) for pattern in tools])
+
+
+def _delegate(targets: Targets, role: str, key: Key, paths: list[str]) -> None:
+    delegations = targets.delegations
+    assert delegations is not None  # ours have them from the first version on
+    assert delegations.roles is not None
+    delegations.roles[role] = DelegatedRole(role, [], 1, terminating=True, paths=paths)
+    targets.add_key(key, role)
+
+
+def _root(owners: Sequence[Key], threshold: int, now: datetime) -> Root:
+    roles = {name: Role([], 1) for name in (ROOT, TARGETS, SNAPSHOT, TIMESTAMP)}
+    root = Root(expires=now + OFFLINE_LIFE, roles=roles, consistent_snapshot=True)
+    for role in (ROOT, TARGETS):
+        root.roles[role].threshold = threshold
+        for key in owners:
+            root.add_key(key, role)
+    return root

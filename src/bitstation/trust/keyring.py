@@ -1,0 +1,168 @@
+"""Signing keys by the names that people gave them, and the files that hold them.
+
+A key is an Ed25519 key in a PKCS#8 file, with a passphrase or not; or lives elsewhere (HSM, KMS,
+Vault, Sigstore), named by the URI that securesystemslib knows it by.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from securesystemslib.exceptions import UnsupportedLibraryError
+from securesystemslib.signer import CryptoSigner, Key, Signer, SSlibKey
+
+from bitstation.errors import KeyRefused, StoreCorrupt
+from bitstation.storage.durable import Disk
+from bitstation.storage.faults import disk_errors
+
+INDEX_NAME = "keys.json"
+MAX_FILE_BYTES = 1 << 20
+NAME_FIELD = "x-bitstation-name"
+"""Field of a public key: what people call it."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+
+Ask = Callable[[str], str]
+"""Asks a person for the passphrase of the key of a name; empty: none."""
+
+
+class _Row(msgspec.Struct, frozen=True):
+    name: str
+    public: dict[str, object]
+    keyid: str
+    uri: str = ""
+    """Where the key lives; empty: in the file of its name beside."""
+
+
+class Keyring:
+    """The keys below a folder. Raises KeyRefused, StoreCorrupt, StoreError."""
+
+    def __init__(self, folder: Path, ask: Ask, disk: Disk | None = None) -> None:
+        self.folder = folder
+        self._ask = ask
+        self._disk = disk or Disk()
+        self._rows = {row.name: row for row in self._load()}
+
+    @property
+    def names(self) -> list[str]:
+        """What the keys are called."""
+        return list(self._rows)
+
+    def public(self, name: str) -> Key:
+        """Public half of a key; its NAME_FIELD says the name."""
+        row = self._row(name)
+        return Key.from_dict(row.keyid, {**row.public})
+
+    def make(self, name: str, passphrase: str = "") -> Key:
+        """A new key in a file that only its owner may read. Crash: a file that no name leads to."""
+        self._check_new(name)
+        private = Ed25519PrivateKey.generate()
+        sealing: KeySerializationEncryption = NoEncryption()
+        if passphrase:
+            sealing = BestAvailableEncryption(passphrase.encode())
+        data = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, sealing)
+        with disk_errors(self.folder):
+            self._disk.make_dir(self.folder)
+            self._disk.write_file(self._file(name), data, private=True)
+        return self._add(name, SSlibKey.from_crypto(private.public_key()), "")
+
+    def add(self, name: str, uri: str, public: Key) -> Key:
+        """Name a key that lives elsewhere."""
+        self._check_new(name)
+        return self._add(name, public, uri)
+
+    def signer(self, name: str) -> Signer:
+        """What signs with a key; the passphrase is asked for when the file has one."""
+        row, public = self._row(name), self.public(name)
+        try:
+            if row.uri:
+                return Signer.from_priv_key_uri(row.uri, public, lambda _what: self._ask(name))
+            return CryptoSigner(self._private(name), public)  # type: ignore[arg-type]
+        except (ValueError, TypeError, UnsupportedLibraryError) as error:
+            raise KeyRefused(name=name, detail=str(error)) from error
+
+    def find(self, keyids: Iterable[str]) -> list[str]:
+        """Names of the keys here that have one of these ids."""
+        wanted = set(keyids)
+        return [name for name, row in self._rows.items() if row.keyid in wanted]
+
+    def forget(self, name: str) -> None:
+        """Remove a key from this folder; what it signed stays signed."""
+        row = self._row(name)
+        del self._rows[name]
+        self._save()
+        if not row.uri:
+            with disk_errors(self.folder):
+                self._disk.remove(self._file(name))
+
+    def _private(self, name: str) -> object:
+        with disk_errors(self._file(name)):
+            try:
+                data = self._file(name).read_bytes()[:MAX_FILE_BYTES]
+            except FileNotFoundError as error:
+                raise KeyRefused(name=name, detail=f"{self._file(name)} is not there") from error
+        is_sealed = b"ENCRYPTED" in data
+        passphrase = self._ask(name).encode() if is_sealed else None
+        if is_sealed and not passphrase:
+            raise KeyRefused(name=name, detail="its passphrase is needed")
+        try:
+            return load_pem_private_key(data, passphrase)
+        except (ValueError, TypeError) as error:
+            raise KeyRefused(name=name, detail="wrong passphrase, or no key file") from error
+
+    def _add(self, name: str, public: Key, uri: str) -> Key:
+        document = {**public.to_dict(), NAME_FIELD: name}
+        self._rows[name] = _Row(name, document, public.keyid, uri)
+        self._save()
+        return self.public(name)
+
+    def _check_new(self, name: str) -> None:
+        if not _NAME.fullmatch(name):
+            raise KeyRefused(name=name, detail="a key's name is a-z, 0-9, _ . - (at most 64)")
+        if name in self._rows or self._file(name).exists():
+            raise KeyRefused(name=name, detail="there is a key of that name")
+
+    def _row(self, name: str) -> _Row:
+        if name not in self._rows:
+            raise KeyRefused(name=name, detail=f"there is no such key in {self.folder}")
+        return self._rows[name]
+
+    def _file(self, name: str) -> Path:
+        return self.folder / f"{name}.pem"
+
+    def _load(self) -> list[_Row]:
+        path = self.folder / INDEX_NAME
+        with disk_errors(path):
+            try:
+                with path.open("rb") as file:
+                    data = file.read(MAX_FILE_BYTES)
+            except FileNotFoundError:
+                return []
+        try:
+            return msgspec.json.decode(data, type=list[_Row])
+        except (msgspec.MsgspecError, UnicodeError) as error:
+            raise StoreCorrupt(path=str(path), detail=str(error)) from error
+
+    def _save(self) -> None:
+        data = msgspec.json.format(msgspec.json.encode(list(self._rows.values())))
+        with disk_errors(self.folder):
+            self._disk.make_dir(self.folder)
+            self._disk.write_file(self.folder / INDEX_NAME, data, private=True)
+
+
+def name_of(key: Key) -> str:
+    """What people call a public key; the start of its id where nobody named it."""
+    named = key.unrecognized_fields.get(NAME_FIELD)
+    return named if isinstance(named, str) and _NAME.fullmatch(named) else key.keyid[:8]

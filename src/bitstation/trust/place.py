@@ -1,0 +1,182 @@
+"""A folder of signed metadata with the online key beside: what an HQ or a mirror shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import RLock
+
+from tuf.api.metadata import Root
+
+from bitstation.codec.zstd import compress
+from bitstation.core.mirror import PACKED_SUFFIX, is_metadata_name
+from bitstation.core.wire import Requirement
+from bitstation.errors import KeyRefused, NotSigned, SignatureRefused
+from bitstation.storage.durable import Disk
+from bitstation.storage.faults import disk_errors
+from bitstation.trust.ceremony import HQ_ROSTER, Roster, first_files, make_keys
+from bitstation.trust.chain import SIGNED_AT, Chain, signed_time
+from bitstation.trust.keyring import Keyring
+from bitstation.trust.roles import (
+    RENEWED_AFTER,
+    ROOT,
+    TIMESTAMP,
+    file_name,
+    is_packed,
+    release_path,
+    requirement_path,
+)
+from bitstation.trust.signing import (
+    File,
+    ReleaseName,
+    check_next,
+    check_versions,
+    is_signed,
+    open_chain,
+    publisher_for,
+    seal,
+    sign_release,
+    sign_requirement,
+)
+from bitstation.trust.walk import newest_root
+
+_PACKING_LEVEL = 19
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """Now."""
+    return datetime.now(UTC)
+
+
+class Place:
+    """Signed metadata below ``folder``; callable from several threads of one process.
+
+    Crash: files that nothing names may be left; the timestamp, written last, is the earlier or
+    the new one. Raises StoreError, and what ``Chain`` and ``Keyring`` raise.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        keyring: Keyring,
+        life: timedelta,
+        *,
+        clock: Clock = utc_now,
+        disk: Disk | None = None,
+    ) -> None:
+        self.folder = folder
+        self.keyring = keyring
+        self._life = life
+        self._clock = clock
+        self._disk = disk or Disk()
+        self._lock = RLock()
+
+    @property
+    def exists(self) -> bool:
+        """Say whether anything was ever signed here."""
+        return (self.folder / file_name(TIMESTAMP)).is_file()
+
+    def found(self, roster: Roster = HQ_ROSTER) -> None:
+        """Make the keys that are lacking, and sign the first metadata."""
+        make_keys(self.keyring, roster)
+        self._write(first_files(self.keyring, roster, self._clock(), self._life))
+
+    def read(self, name: str, most_bytes: int) -> bytes | None:
+        """A file as workers get it; None where there is none. Raises SignatureRefused."""
+        if not is_metadata_name(name):
+            return None
+        path = self.folder / name
+        with disk_errors(path):
+            try:
+                with path.open("rb") as file:
+                    data = file.read(most_bytes + 1)
+            except FileNotFoundError:
+                return None
+        if len(data) > most_bytes:
+            raise SignatureRefused(source=str(path), what=name, detail="it is too large")
+        return data
+
+    def first_root(self) -> bytes:
+        """What workers pin who join now: the newest root, which needs no earlier one."""
+        data = newest_root(self.read)
+        if data is None:
+            raise NotSigned(source=str(self.folder))
+        return data
+
+    def chain(self) -> Chain:
+        """What is signed here now."""
+        return open_chain(self.first_root(), self.read, str(self.folder))
+
+    def is_signed(self, release: ReleaseName) -> bool:
+        """Say whether a release is. Raises ReleaseConflict when other bytes are."""
+        return is_signed(self.chain(), release)
+
+    def sign(self, release: ReleaseName) -> None:
+        """Sign a release with a publisher's key that lies here. Raises NotSigned without one."""
+        with self._lock:
+            chain = self.chain()
+            if is_signed(chain, release):
+                return
+            publisher, key = publisher_for(chain, self.keyring, release)
+            signers = [self.keyring.signer(key)]
+            bin_file = sign_release(chain, publisher, signers, release, self._clock())
+            if bin_file is not None:
+                self._seal(chain, [bin_file], [release_path(release.tool_id, release.version)])
+
+    def require(self, required: Requirement) -> None:
+        """Sign what HQ requires of a tool."""
+        with self._lock:
+            chain = self.chain()
+            signer = self.keyring.signer(self._online(chain))
+            file = sign_requirement(chain, signer, required, self._clock())
+            self._seal(chain, [file], [requirement_path(required.tool_id)])
+
+    def accept(self, files: Sequence[File], paths: Sequence[str] = ()) -> None:
+        """Take in what others signed, when every worker would; ``paths`` must be found then.
+
+        Raises SignatureRefused, NotSigned; then nothing is changed.
+        """
+        with self._lock:
+            chain = self.chain()
+            check_versions(chain, files)
+            self._seal(chain, files, paths)
+
+    def renew(self) -> bool:
+        """Sign snapshot and timestamp anew, once they are a day old; says whether it did."""
+        with self._lock:
+            chain = self.chain()
+            timestamp = chain.role(TIMESTAMP)
+            said = timestamp.unrecognized_fields.get(SIGNED_AT) if timestamp else None
+            signed_at, now = signed_time(said), self._clock()
+            if signed_at is not None and signed_at <= now < signed_at + RENEWED_AFTER:
+                return False
+            self._seal(chain, [], [])
+            return True
+
+    def _seal(self, chain: Chain, files: Sequence[File], paths: Sequence[str]) -> None:
+        sealed = seal(
+            chain, files, self.keyring.signer(self._online(chain)), self._life, self._clock()
+        )
+        check_next(self.first_root(), self.read, sealed, paths)
+        self._write(sealed)
+
+    def _online(self, chain: Chain) -> str:
+        root = chain.role(ROOT)
+        assert isinstance(root, Root)
+        found = self.keyring.find(root.roles[TIMESTAMP].keyids)
+        if not found:
+            detail = f"the key that signs timestamps is not in {self.keyring.folder}"
+            raise KeyRefused(name=TIMESTAMP, detail=detail)
+        return found[0]
+
+    def _write(self, files: Sequence[File]) -> None:
+        with disk_errors(self.folder):
+            self._disk.make_dir(self.folder)
+            for file in files:
+                if is_packed(file.name):
+                    packed = compress(file.data, _PACKING_LEVEL)
+                    self._disk.write_file(self.folder / (file.name + PACKED_SUFFIX), packed)
+                self._disk.write_file(self.folder / file.name, file.data)

@@ -1,0 +1,240 @@
+"""The next metadata of a place: a release more, sealed by its online key, or keys that changed.
+
+Everything here is values: current metadata in, files in the order in which they must be written
+out. The last one is the timestamp; before it no worker sees any of the others.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, TypeVar
+
+from securesystemslib.signer import Signer
+from tuf.api.metadata import (
+    Delegations,
+    Metadata,
+    MetaFile,
+    Signed,
+    Snapshot,
+    SuccinctRoles,
+    TargetFile,
+    Targets,
+    Timestamp,
+)
+
+from bitstation.core.digest import digest_of
+from bitstation.core.wire import Requirement
+from bitstation.errors import KeyRefused, NotSigned, ReleaseConflict, SignatureRefused
+from bitstation.trust.believed import Believed, ReadMetadata
+from bitstation.trust.chain import SIGNED_AT, Chain
+from bitstation.trust.keyring import Keyring
+from bitstation.trust.roles import (
+    BIN_BITS,
+    OFFLINE_LIFE,
+    REQUIREMENTS,
+    ROOT,
+    SNAPSHOT,
+    TARGETS,
+    TIMESTAMP,
+    file_name,
+    release_path,
+    requirement_path,
+)
+
+S = TypeVar("S", bound=Signed)
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class File(NamedTuple):
+    """A metadata file."""
+
+    name: str
+    data: bytes
+
+
+class ReleaseName(NamedTuple):
+    """A release, and the digest of its manifest as it is published."""
+
+    tool_id: str
+    version: str
+    manifest: bytes
+
+
+def open_chain(root: bytes, read: ReadMetadata, name: str = "") -> Chain:
+    """What a place has now, for who will sign the next: that it has expired is no hindrance.
+
+    Raises SignatureRefused, NotSigned, SourceError.
+    """
+    chain = Chain(Believed(root), read, now=LONG_AGO, name=name)
+    chain.refresh()
+    return chain
+
+
+def sign_release(
+    chain: Chain, publisher: str, signers: Sequence[Signer], release: ReleaseName, now: datetime
+) -> File | None:
+    """The bin of a publisher with a release more; None where it is signed already.
+
+    Raises ReleaseConflict when other bytes are signed under that version, NotSigned for a
+    publisher that this place does not know.
+    """
+    path = release_path(release.tool_id, release.version)
+    if is_signed(chain, release):
+        return None
+    delegation = chain.load(publisher, TARGETS)
+    bins = delegation.delegations.succinct_roles if delegation and delegation.delegations else None
+    if bins is None:
+        raise NotSigned(source=f"publisher {publisher}")
+    role = bins.get_role_for_target(path)
+    targets = _next_targets(chain.load(role, publisher), now)
+    targets.targets[path] = TargetFile.from_data(path, release.manifest, ["sha256"])
+    return File(file_name(role, targets.version), signed_bytes(targets, signers))
+
+
+def is_signed(chain: Chain, release: ReleaseName) -> bool:
+    """Say whether these very bytes are signed. Raises ReleaseConflict when others are."""
+    found = chain.find(release_path(release.tool_id, release.version))
+    if found is None:
+        return False
+    known, offered = found[0].hashes.get("sha256"), digest_of(release.manifest)
+    if known != offered:
+        raise ReleaseConflict(
+            tool_id=release.tool_id, version=release.version, known=known, offered=offered
+        )
+    return True
+
+
+def sign_requirement(chain: Chain, signer: Signer, required: Requirement, now: datetime) -> File:
+    """What HQ requires of a tool, channel by channel, signed with its online key."""
+    targets = _next_targets(chain.load(REQUIREMENTS, TARGETS), now)
+    path = requirement_path(required.tool_id)
+    known = targets.targets.get(path)
+    said = dict(known.custom) if known and isinstance(known.custom, dict) else {}
+    said[required.channel] = [required.version, required.manifest_hash]
+    target = TargetFile.from_data(path, b"", ["sha256"])
+    target.unrecognized_fields["custom"] = said
+    targets.targets[path] = target
+    return File(file_name(REQUIREMENTS, targets.version), signed_bytes(targets, [signer]))
+
+
+def seal(
+    chain: Chain, changed: Iterable[File], signer: Signer, life: timedelta, now: datetime
+) -> list[File]:
+    """Changed files, and the snapshot and timestamp that make them visible; in order of writing.
+
+    ``chain`` has been refreshed. With nothing changed the two are only made younger.
+    """
+    files = list(changed)
+    snapshot = next_version(_held(chain, SNAPSHOT, Snapshot), now, life)
+    for file in files:
+        version, role = file.name.removesuffix(".json").split(".", 1)
+        if role != ROOT:
+            snapshot.meta[f"{role}.json"] = MetaFile(int(version))
+    timestamp = next_version(_held(chain, TIMESTAMP, Timestamp), now, life)
+    timestamp.snapshot_meta = MetaFile(snapshot.version)
+    timestamp.unrecognized_fields[SIGNED_AT] = now.isoformat(timespec="seconds")
+    files.append(File(file_name(SNAPSHOT, snapshot.version), signed_bytes(snapshot, [signer])))
+    files.append(File(file_name(TIMESTAMP), signed_bytes(timestamp, [signer])))
+    return files
+
+
+def publisher_for(chain: Chain, keyring: Keyring, release: ReleaseName) -> tuple[str, str]:
+    """Name and key of a publisher who may sign a release and whose key is in a keyring.
+
+    Raises NotSigned where there is none.
+    """
+    targets = chain.load(TARGETS, ROOT)
+    delegations = targets.delegations if targets else None
+    path = release_path(release.tool_id, release.version)
+    for role, _ends in delegations.get_roles_for_target(path) if delegations else ():
+        keyids = delegations.roles[role].keyids if delegations and delegations.roles else []
+        if found := keyring.find(keyids):
+            return role, found[0]
+    raise NotSigned(source=f"{release.tool_id} {release.version}")
+
+
+def check_versions(chain: Chain, files: Sequence[File]) -> None:
+    """Refuse files that do not follow what is there, one version on. Raises SignatureRefused."""
+    snapshot, root = chain.role(SNAPSHOT), chain.role(ROOT)
+    for file in files:
+        number, role = file.name.removesuffix(".json").split(".", 1)
+        meta = snapshot.meta.get(f"{role}.json") if isinstance(snapshot, Snapshot) else None
+        known = root.version if role == ROOT and root else meta.version if meta else 0
+        if int(number) != known + 1:
+            detail = f"version {number} does not follow {known}"
+            raise SignatureRefused(source="the new metadata", what=role, detail=detail)
+
+
+def check_kept(chain: Chain, role: str, delegator: str, data: bytes) -> None:
+    """Refuse metadata in which what was signed once is another. Raises ReleaseConflict."""
+    known, fresh = chain.load(role, delegator), Metadata[Targets].from_bytes(data).signed
+    for path, target in (known.targets if known else {}).items():
+        offered = fresh.targets.get(path)
+        if offered is not None and offered.hashes != target.hashes:
+            tool_id, _, version = path.removesuffix("/manifest.json").partition("/")
+            raise ReleaseConflict(
+                tool_id=tool_id,
+                version=version,
+                known=target.hashes.get("sha256"),
+                offered=offered.hashes.get("sha256"),
+            )
+
+
+def check_next(
+    root: bytes, read: ReadMetadata, files: Sequence[File], paths: Sequence[str]
+) -> None:
+    """Refuse files that a worker would refuse, or in which it would not find these paths.
+
+    What workers do is done here before they can: over the files as if they were written.
+    Raises SignatureRefused, NotSigned.
+    """
+    laid = dict(files)
+
+    def overlaid(name: str, most: int) -> bytes | None:
+        return laid[name] if name in laid else read(name, most)
+
+    chain = open_chain(root, overlaid, "the new metadata")
+    for path in paths:
+        if chain.find(path) is None:
+            raise NotSigned(source=path)
+
+
+def bins_of(publisher: str, signers: Sequence[Signer], now: datetime) -> Targets:
+    """A publisher's own metadata: it hands everything on to its bins."""
+    keys = {signer.public_key.keyid: signer.public_key for signer in signers}
+    bins = SuccinctRoles(list(keys), 1, BIN_BITS, publisher)
+    delegations = Delegations(keys, succinct_roles=bins)
+    return Targets(expires=now.replace(microsecond=0) + OFFLINE_LIFE, delegations=delegations)
+
+
+def signed_bytes(signed: Signed, signers: Iterable[Signer]) -> bytes:
+    """Metadata with the signatures of all signers. Raises KeyRefused where one cannot sign."""
+    metadata: Metadata[Any] = Metadata(signed)
+    for signer in signers:
+        try:
+            metadata.sign(signer, append=True)
+        except Exception as error:
+            raise KeyRefused(name=signer.public_key.keyid[:8], detail=str(error)) from error
+    return metadata.to_bytes()
+
+
+def _next_targets(current: Targets | None, now: datetime) -> Targets:
+    if current is None:
+        return Targets(expires=now.replace(microsecond=0) + OFFLINE_LIFE)
+    return next_version(current, now, OFFLINE_LIFE)
+
+
+def next_version(current: S, now: datetime, life: timedelta) -> S:
+    """Metadata to be changed: a copy, one version on and as young as a new one."""
+    found = copy.deepcopy(current)
+    found.version += 1
+    found.expires = now.replace(microsecond=0) + life
+    return found
+
+
+def _held(chain: Chain, role: str, kind: type[S]) -> S:
+    found = chain.role(role)
+    assert isinstance(found, kind)  # the chain was refreshed
+    return found
