@@ -21,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     serve = verbs.add_parser("serve", help="run an HQ until it is stopped")
     serve.add_argument("--data", required=True, type=Path, metavar="DIR", help="HQ's folder")
+    serve.add_argument(
+        "--keys", type=Path, metavar="DIR", help="folder that 'keys init' made; else HQ makes keys"
+    )
     serve.add_argument("--listen", default="127.0.0.1:8765", metavar="HOST:PORT")
     require = verbs.add_parser("require", help="demand a release of the workers of a channel")
     require.add_argument("tool", metavar="TOOL")
@@ -62,7 +65,7 @@ def _serve(args: argparse.Namespace, ctx: Context) -> int:
         # Whoever started us waits for the address, perhaps at the other end of a pipe.
         sys.stdout.flush()
 
-    serve(args.data, args.listen, ready)
+    serve(args.data, args.listen, ready, keys=args.keys)
     return 0
 
 

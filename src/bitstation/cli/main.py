@@ -15,6 +15,7 @@ COMMANDS = {
     "publish": ("publish", "bring releases to an HQ or a folder, only what it lacks"),
     "bundle": ("bundle", "carry a release in one file, for machines without a network"),
     "hq": ("hq", "serve an HQ, import into it, require a release"),
+    "keys": ("keys", "say who signs: owners, publishers, HQ"),
     "join": ("join", "pin whose releases this machine takes"),
     "list": ("list", "show what an HQ offers"),
     "update": ("update", "install or update tools"),

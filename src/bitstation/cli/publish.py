@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bitstation.cli.context import Context
 from bitstation.cli.display import size_text
@@ -22,6 +23,9 @@ from bitstation.publisher.static_destination import StaticDestination
 from bitstation.storage.ledger import Ledger
 from bitstation.transport.hq import HqClient, token_from
 
+if TYPE_CHECKING:
+    from bitstation.trust.keyring import Keyring
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
@@ -39,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--to", metavar="DIR", type=Path, help="folder that a web server, a share or a disk serves"
     )
     add_token(parser)
+    parser.add_argument("--keys", type=Path, metavar="DIR", help="folder of keys (BITSTATION_KEYS)")
     add_bases(parser)
     add_making(parser)
 
@@ -102,9 +107,18 @@ def send(args: argparse.Namespace, ctx: Context, wishes: list[Wish]) -> int:
 
 def _destination(args: argparse.Namespace, ctx: Context, ledger: Ledger) -> Destination:
     to = getattr(args, "to", None)
+    keyring = _keyring(args, ctx)
     if to is not None:
-        return StaticDestination(to, ledger, ctx.stop)
-    return HqDestination(open_client(args, ctx), ctx.stop)
+        return StaticDestination(to, ledger, ctx.stop, keyring=keyring)
+    return HqDestination(open_client(args, ctx), ctx.stop, keyring=keyring)
+
+
+def _keyring(args: argparse.Namespace, ctx: Context) -> Keyring | None:
+    """Keys that sign what is published; None where none are named."""
+    from bitstation.cli.keys import keys_folder, open_keyring
+
+    folder = keys_folder(args)
+    return None if folder is None else open_keyring(folder, ctx)
 
 
 def show_intended(intended: list[Intended], ctx: Context) -> None:

@@ -37,7 +37,8 @@ class Headquarters:
     Raises StoreLocked when another HQ runs on the same folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, keys: Path | None = None) -> None:
+        """``keys``: folder that 'bitstation keys init' made; without one HQ makes its own."""
         disk = Disk()
         with disk_errors(folder):
             disk.make_dir(folder)
@@ -48,7 +49,7 @@ class Headquarters:
             self.blobs = BlobFolder(folder, disk)
             self.blobs.sweep_incoming(_ABANDONED_UPLOAD_S)
             self._database = Database(folder / "hq.sqlite3")
-            signing = _signing(folder, disk)
+            signing = _signing(keys or folder / KEYS_NAME, disk)
         except BaseException:
             self._lock.release()
             raise
@@ -79,11 +80,11 @@ class Headquarters:
         self.blobs.check()
 
 
-def _signing(folder: Path, disk: Disk) -> Place:
-    """What HQ signs; at its first start it makes its own keys, and an owner may replace them."""
+def _signing(keys: Path, disk: Disk) -> Place:
+    """What HQ signs; where there are no keys yet it makes its own."""
     passphrase = os.environ.get("BITSTATION_PASSPHRASE", "")
-    keyring = Keyring(folder / KEYS_NAME, lambda _name: passphrase, disk)
-    signing = Place(folder / METADATA, keyring, ONLINE_LIFE, disk=disk)
+    keyring = Keyring(keys, lambda _name: passphrase, disk)
+    signing = Place(keys / METADATA, keyring, ONLINE_LIFE, disk=disk)
     if not signing.exists:
         signing.found()
     signing.renew()

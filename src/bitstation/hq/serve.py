@@ -29,14 +29,20 @@ _STALLED_MS = 60_000
 log = logging.getLogger(__name__)
 
 
-def serve(data_dir: Path, listen: str, ready: Callable[[str, Digest], None] | None = None) -> None:
+def serve(
+    data_dir: Path,
+    listen: str,
+    ready: Callable[[str, Digest], None] | None = None,
+    *,
+    keys: Path | None = None,
+) -> None:
     """Serve the HQ of a folder until SIGINT or SIGTERM; requests under way get 10 s to end.
 
     ``ready`` is told the address, and the digest of HQ's root, once requests are answered; port 0
     takes a free one.
     Raises UsageError for an address that cannot be listened on, StoreLocked, StoreError.
     """
-    with _told_to_stop() as stop, Headquarters(data_dir) as hq, _listener(listen) as listener:
+    with _told_to_stop() as stop, Headquarters(data_dir, keys) as hq, _listener(listen) as listener:
         url = _url(listener)
         log.info("HQ of %s listens on %s; publishers' token: %s", data_dir, url, hq.token_path)
         fingerprint = digest_of(hq.signing.first_root())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bitstation.core.manifest import Manifest
 from bitstation.core.wire import (
@@ -15,9 +15,12 @@ from bitstation.core.wire import (
 )
 from bitstation.errors import NotFound, ReleaseConflict
 from bitstation.publisher.destination import Cargo, Destination, Held, Shipment
+from bitstation.publisher.signing import HqSigner
 from bitstation.storage.hashing import OnBytes, Stop
 from bitstation.transport.hq import HqClient, HqSource
 from bitstation.transport.source import Source
+from bitstation.trust.keyring import Keyring
+from bitstation.trust.signing import ReleaseName
 
 SPAN_BYTES = 8 * 1024 * 1024
 
@@ -25,7 +28,9 @@ SPAN_BYTES = 8 * 1024 * 1024
 class HqDestination(Destination):
     """Releases that an HQ holds; the token is with the client."""
 
-    def __init__(self, client: HqClient, stop: Stop) -> None:
+    def __init__(self, client: HqClient, stop: Stop, *, keyring: Keyring | None = None) -> None:
+        """``keyring``: keys of a publisher; without it HQ signs, if it may."""
+        self._signer = HqSigner(client, keyring) if keyring else None
         self._client = client
         self._stop = stop
         self._source = HqSource(client)
@@ -56,7 +61,13 @@ class HqDestination(Destination):
         known = None
         if session.state == "COMMITTED":
             known = self._client.offer(session.tool_id, session.version)
-        return _HqShipment(self._client, session, known, self._stop)
+            manifest_bytes = self._client.manifest_bytes(session.tool_id, session.version)
+        name = ReleaseName(session.tool_id, session.version, manifest_bytes)
+        return _HqShipment(self._client, session, known, self._stop, lambda: self._sign(name))
+
+    def _sign(self, release: ReleaseName) -> None:
+        if self._signer is not None:
+            self._signer.sign(release)
 
     def close(self) -> None:
         """Close idle connections."""
@@ -65,8 +76,14 @@ class HqDestination(Destination):
 
 class _HqShipment(Shipment):
     def __init__(
-        self, client: HqClient, session: PublishSession, known: ReleaseOffer | None, stop: Stop
+        self,
+        client: HqClient,
+        session: PublishSession,
+        known: ReleaseOffer | None,
+        stop: Stop,
+        sign: Callable[[], None],
     ) -> None:
+        self._sign = sign
         self._client = client
         self._id = session.session_id
         self._stop = stop
@@ -93,4 +110,5 @@ class _HqShipment(Shipment):
                 on_bytes(filled)
 
     def commit(self) -> None:
+        self._sign()
         self._client.commit(self._id)

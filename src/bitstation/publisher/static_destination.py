@@ -24,6 +24,7 @@ from bitstation.core.wire import BlobRef, BlobWanted, GuideRef, ReleaseOffer
 from bitstation.errors import DiskFull, ReleaseConflict, StoreLocked
 from bitstation.publisher.copying import BlobCopier
 from bitstation.publisher.destination import Cargo, Destination, Held, Shipment
+from bitstation.publisher.signing import static_place
 from bitstation.publisher.static_catalog import update_catalog
 from bitstation.storage.durable import Disk
 from bitstation.storage.faults import disk_errors, free_bytes
@@ -31,6 +32,8 @@ from bitstation.storage.hashing import OnBytes, Stop
 from bitstation.storage.ledger import Ledger
 from bitstation.transport.mirror import MirrorSource
 from bitstation.transport.source import Source
+from bitstation.trust.keyring import Keyring
+from bitstation.trust.signing import ReleaseName
 
 WORK_NAME = ".publishing"
 
@@ -42,7 +45,17 @@ class StaticDestination(Destination):
     be left; offers, written last, are the earlier or the new ones.
     """
 
-    def __init__(self, root: Path, ledger: Ledger, stop: Stop, disk: Disk | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        ledger: Ledger,
+        stop: Stop,
+        disk: Disk | None = None,
+        *,
+        keyring: Keyring | None = None,
+    ) -> None:
+        """``keyring``: keys of a publisher and the online key; without it nothing is signed."""
+        self._keyring = keyring
         self._root = host.native_path(root.absolute())
         self._disk = disk or Disk()
         self._lock: host.FileLock | None = None
@@ -109,6 +122,11 @@ class StaticDestination(Destination):
             if not self._has(digest, len(data)):
                 self._disk.write_file(self._root / blob_path(digest), data)
         return BlobRef(digest, len(data))
+
+    def sign(self, release: ReleaseName) -> None:
+        """Sign a release, where there are keys."""
+        if self._keyring is not None:
+            static_place(self._root, self._keyring).sign(release)
 
     def show(self, offer: ReleaseOffer) -> None:
         """Make a release visible, or what was added to it."""
@@ -185,6 +203,11 @@ class _StaticShipment(Shipment):
     def commit(self) -> None:
         known = self.known
         manifest = known.manifest if known else self._destination.put_bytes(self._manifest_bytes)
+        data = self._manifest_bytes
+        if known:
+            data = self._destination.source().read_object(manifest.sha256, manifest.size)
+        release = ReleaseName(self._manifest.tool_id, self._manifest.tool_version, data)
+        self._destination.sign(release)
         guides = merge_guides(known.guides if known else (), self._guides)
         self._destination.show(
             ReleaseOffer(

@@ -52,7 +52,7 @@ class Chain:
         self.believed = believed
         self._read = read
         self._name = name
-        self._now = now or datetime.now(UTC)
+        self._now = now or utc_now()
         self._is_fresh = False
         with self._rules(ROOT):
             self._trusted = TrustedMetadataSet(believed.root, EnvelopeType.METADATA)
@@ -204,6 +204,11 @@ class Chain:
             # Metadata whose shape its parser did not foresee.
             detail = f"{type(error).__name__}: {error}"
             raise SignatureRefused(source=self._name, what=role, detail=detail) from error
+
+
+def utc_now() -> datetime:
+    """What this machine's clock shows."""
+    return datetime.now(UTC)
 
 
 def check_root(data: bytes, *, name: str = "") -> Root:

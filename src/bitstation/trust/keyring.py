@@ -93,6 +93,13 @@ class Keyring:
         except (ValueError, TypeError, UnsupportedLibraryError) as error:
             raise KeyRefused(name=name, detail=str(error)) from error
 
+    def is_sealed(self, name: str) -> bool:
+        """Say whether a key's file has a passphrase; of a key that lives elsewhere, no."""
+        if self._row(name).uri:
+            return False
+        with disk_errors(self._file(name)):
+            return b"ENCRYPTED" in self._file(name).read_bytes()[:MAX_FILE_BYTES]
+
     def find(self, keyids: Iterable[str]) -> list[str]:
         """Names of the keys here that have one of these ids."""
         wanted = set(keyids)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import RLock
 
-from tuf.api.metadata import Root
+from tuf.api.metadata import Metadata, Root
 
 from bitstation.codec.zstd import compress
 from bitstation.core.mirror import PACKED_SUFFIX, is_metadata_name
@@ -16,9 +16,10 @@ from bitstation.errors import KeyRefused, NotSigned, SignatureRefused
 from bitstation.storage.durable import Disk
 from bitstation.storage.faults import disk_errors
 from bitstation.trust.ceremony import HQ_ROSTER, Roster, first_files, make_keys
-from bitstation.trust.chain import SIGNED_AT, Chain, signed_time
+from bitstation.trust.chain import SIGNED_AT, Chain, signed_time, utc_now
 from bitstation.trust.keyring import Keyring
 from bitstation.trust.roles import (
+    MAX_TARGETS_BYTES,
     RENEWED_AFTER,
     ROOT,
     TIMESTAMP,
@@ -32,6 +33,7 @@ from bitstation.trust.signing import (
     ReleaseName,
     check_next,
     check_versions,
+    is_root,
     is_signed,
     open_chain,
     publisher_for,
@@ -44,11 +46,6 @@ from bitstation.trust.walk import newest_root
 _PACKING_LEVEL = 19
 
 Clock = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    """Now."""
-    return datetime.now(UTC)
 
 
 class Place:
@@ -83,6 +80,13 @@ class Place:
         """Make the keys that are lacking, and sign the first metadata."""
         make_keys(self.keyring, roster)
         self._write(first_files(self.keyring, roster, self._clock(), self._life))
+
+    def begin_as(self, other: Place) -> None:
+        """Show what another place shows. Crash: the timestamp comes last."""
+        names = sorted(path.name for path in other.folder.glob("*.json"))
+        files = [(name, other.read(name, MAX_TARGETS_BYTES)) for name in names]
+        # "timestamp" sorts after all numbers.
+        self._write([File(name, data) for name, data in files if data is not None])
 
     def read(self, name: str, most_bytes: int) -> bytes | None:
         """A file as workers get it; None where there is none. Raises SignatureRefused."""
@@ -130,7 +134,7 @@ class Place:
         """Sign what HQ requires of a tool."""
         with self._lock:
             chain = self.chain()
-            signer = self.keyring.signer(self._online(chain))
+            signer = self.keyring.signer(self._online(_root_of(chain)))
             file = sign_requirement(chain, signer, required, self._clock())
             self._seal(chain, [file], [requirement_path(required.tool_id)])
 
@@ -143,6 +147,14 @@ class Place:
             chain = self.chain()
             check_versions(chain, files)
             self._seal(chain, files, paths)
+
+    def change(self, make: Callable[[Chain, Keyring, datetime], list[File]]) -> None:
+        """Sign what ``make`` makes of what is here: other keys, other publishers."""
+        with self._lock:
+            chain = self.chain()
+            files = make(chain, self.keyring, self._clock())
+            check_versions(chain, files)
+            self._seal(chain, files, [])
 
     def renew(self) -> bool:
         """Sign snapshot and timestamp anew, once they are a day old; says whether it did."""
@@ -157,15 +169,14 @@ class Place:
             return True
 
     def _seal(self, chain: Chain, files: Sequence[File], paths: Sequence[str]) -> None:
-        sealed = seal(
-            chain, files, self.keyring.signer(self._online(chain)), self._life, self._clock()
-        )
+        # A root that is new here says who signs from now on.
+        coming = [Metadata[Root].from_bytes(file.data).signed for file in files if is_root(file)]
+        signer = self.keyring.signer(self._online([_root_of(chain), *coming][-1]))
+        sealed = seal(chain, files, signer, self._life, self._clock())
         check_next(self.first_root(), self.read, sealed, paths)
         self._write(sealed)
 
-    def _online(self, chain: Chain) -> str:
-        root = chain.role(ROOT)
-        assert isinstance(root, Root)
+    def _online(self, root: Root) -> str:
         found = self.keyring.find(root.roles[TIMESTAMP].keyids)
         if not found:
             detail = f"the key that signs timestamps is not in {self.keyring.folder}"
@@ -180,3 +191,9 @@ class Place:
                     packed = compress(file.data, _PACKING_LEVEL)
                     self._disk.write_file(self.folder / (file.name + PACKED_SUFFIX), packed)
                 self._disk.write_file(self.folder / file.name, file.data)
+
+
+def _root_of(chain: Chain) -> Root:
+    root = chain.role(ROOT)
+    assert isinstance(root, Root)  # the chain was refreshed
+    return root

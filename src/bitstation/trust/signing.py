@@ -54,6 +54,11 @@ class File(NamedTuple):
     data: bytes
 
 
+def is_root(file: File) -> bool:
+    """Say whether a file is a root."""
+    return file.name.endswith(f".{ROOT}.json")
+
+
 class ReleaseName(NamedTuple):
     """A release, and the digest of its manifest as it is published."""
 

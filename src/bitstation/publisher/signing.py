@@ -1,0 +1,65 @@
+"""A release is signed where it is published: before it shows, by the publisher's own key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bitstation.core.mirror import METADATA
+from bitstation.errors import NotSigned, SignatureRefused
+from bitstation.transport.hq import HqClient, HqSource
+from bitstation.trust.authorize import reading
+from bitstation.trust.chain import utc_now
+from bitstation.trust.keyring import Keyring
+from bitstation.trust.place import Place
+from bitstation.trust.roles import ROOT, STATIC_LIFE, file_name, max_bytes
+from bitstation.trust.signing import ReleaseName, open_chain, publisher_for, sign_release
+
+_ATTEMPTS = 5
+
+
+class HqSigner:
+    """Signs what is published at an HQ that has our root; HQ seals it with its online key."""
+
+    def __init__(self, client: HqClient, keyring: Keyring) -> None:
+        self._client = client
+        self._keyring = keyring
+
+    def sign(self, release: ReleaseName) -> None:
+        """Send HQ the bin of the release, unless it is signed there already.
+
+        Raises NotSigned where our key may not sign for the tool, SignatureRefused where HQ has
+        another root than ours, ReleaseConflict.
+        """
+        own = Place(self._keyring.folder / METADATA, self._keyring, STATIC_LIFE)
+        # The first one: whatever root HQ has now must follow from it.
+        root = own.read(file_name(ROOT, 1), max_bytes(ROOT))
+        if root is None:
+            raise NotSigned(source=str(self._keyring.folder))
+        for attempt in range(_ATTEMPTS):
+            chain = open_chain(root, reading(HqSource(self._client)), self._client.name)
+            publisher, key = publisher_for(chain, self._keyring, release)
+            signers = [self._keyring.signer(key)]
+            file = sign_release(chain, publisher, signers, release, utc_now())
+            if file is None:
+                return
+            try:
+                self._client.put_metadata(file.name, file.data)
+                return
+            except SignatureRefused:
+                # Another publisher's release may have come into the same bin meanwhile.
+                if attempt == _ATTEMPTS - 1:
+                    raise
+
+
+def static_place(root: Path, keyring: Keyring) -> Place:
+    """Metadata of a static mirror; a new one begins with those that lie beside the keys.
+
+    Raises NotSigned where there are none.
+    """
+    place = Place(root / METADATA, keyring, STATIC_LIFE)
+    own = Place(keyring.folder / METADATA, keyring, STATIC_LIFE)
+    if not place.exists:
+        if not own.exists:
+            raise NotSigned(source=str(keyring.folder))
+        place.begin_as(own)
+    return place

@@ -1,0 +1,164 @@
+"""Keys that come, go or are replaced: the next root, or the next list of publishers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from securesystemslib.signer import Key
+from tuf.api.exceptions import UnsignedMetadataError
+from tuf.api.metadata import Metadata, Root, Snapshot, Targets
+
+from bitstation.errors import KeyRefused
+from bitstation.trust.ceremony import delegate
+from bitstation.trust.chain import Chain
+from bitstation.trust.keyring import Keyring, name_of
+from bitstation.trust.roles import (
+    OFFLINE_LIFE,
+    ROOT,
+    SNAPSHOT,
+    TARGETS,
+    TIMESTAMP,
+    file_name,
+    publisher_fault,
+)
+from bitstation.trust.signing import File, bins_of, next_version, signed_bytes
+
+OWNER_ROLES = (ROOT, TARGETS)
+ONLINE_ROLES = (TIMESTAMP, SNAPSHOT)
+
+
+def change_root(
+    chain: Chain, keyring: Keyring, edit: Callable[[Root], None], now: datetime
+) -> list[File]:
+    """The next root, signed by all owners whose keys are here, the former ones included.
+
+    Where the owners change they sign the list of publishers anew, too. Raises KeyRefused when they are too few, or when one lost key could then end everything.
+    """
+    known = chain.role(ROOT)
+    assert isinstance(known, Root)
+    root = next_version(known, now, OFFLINE_LIFE)
+    edit(root)
+    for role in OWNER_ROLES:
+        keyids, threshold = root.roles[role].keyids, root.roles[role].threshold
+        if threshold >= len(keyids):
+            detail = f"of {len(keyids)} owners {threshold} would have to sign: keep one in reserve"
+            raise KeyRefused(name=role, detail=detail)
+    owners = {*known.roles[ROOT].keyids, *root.roles[ROOT].keyids}
+    data = signed_bytes(root, [keyring.signer(name) for name in keyring.find(owners)])
+    _check_signed(data, [known, root], ROOT)
+    files = [File(file_name(ROOT, root.version), data)]
+    if set(root.roles[TARGETS].keyids) != set(known.roles[TARGETS].keyids):
+        files.append(_signed_targets(chain, keyring, root, lambda _targets: None, now))
+    return files
+
+
+def change_publishers(
+    chain: Chain, keyring: Keyring, edit: Callable[[Targets], None], now: datetime
+) -> File:
+    """The next list of publishers, signed by all owners whose keys are here. Raises KeyRefused."""
+    root = chain.role(ROOT)
+    assert isinstance(root, Root)
+    return _signed_targets(chain, keyring, root, edit, now)
+
+
+def _signed_targets(
+    chain: Chain, keyring: Keyring, root: Root, edit: Callable[[Targets], None], now: datetime
+) -> File:
+    """The next list of publishers, signed by the owners whom a root names. Raises KeyRefused."""
+    known = chain.role(TARGETS)
+    assert isinstance(known, Targets)
+    targets = next_version(known, now, OFFLINE_LIFE)
+    edit(targets)
+    names = keyring.find(root.roles[TARGETS].keyids)
+    data = signed_bytes(targets, [keyring.signer(name) for name in names])
+    _check_signed(data, [root], TARGETS)
+    return File(file_name(TARGETS, targets.version), data)
+
+
+def rekey_publisher(
+    chain: Chain, keyring: Keyring, publisher: str, key_name: str, now: datetime
+) -> list[File]:
+    """A publisher's new key: owners admit it, and all he ever signed is signed with it anew.
+
+    Raises KeyRefused when too few owners' keys are here. Cost: every bin is signed.
+    """
+    targets, snapshot = chain.role(TARGETS), chain.role(SNAPSHOT)
+    known = chain.load(publisher, TARGETS)
+    assert isinstance(targets, Targets)
+    assert isinstance(snapshot, Snapshot)
+    if known is None or targets.delegations is None or not targets.delegations.roles:
+        raise KeyRefused(name=publisher, detail="there is no such publisher")
+    paths = targets.delegations.roles[publisher].paths or []
+    tools = tuple(path.partition("/")[0] for path in paths)
+    signer, key = keyring.signer(key_name), keyring.public(key_name)
+    files = [change_publishers(chain, keyring, _instead(publisher, key, tools), now)]
+    own = bins_of(publisher, [signer], now)
+    own.version = known.version + 1
+    files.append(File(file_name(publisher, own.version), signed_bytes(own, [signer])))
+    for name in snapshot.meta:
+        role = name.removesuffix(".json")
+        if role.rpartition("-")[0] == publisher and (held := chain.load(role, publisher)):
+            fresh = next_version(held, now, OFFLINE_LIFE)
+            files.append(File(file_name(role, fresh.version), signed_bytes(fresh, [signer])))
+    return files
+
+
+def _instead(publisher: str, key: Key, tools: tuple[str, ...]) -> Callable[[Targets], None]:
+    def edit(targets: Targets) -> None:
+        dismiss(publisher)(targets)
+        admit(publisher, key, tools)(targets)
+
+    return edit
+
+
+def replace_key(roles: tuple[str, ...], old: str | None, new: Key | None) -> Callable[[Root], None]:
+    """Edit of a root: in some roles the key with id ``old`` goes and ``new`` comes."""
+
+    def edit(root: Root) -> None:
+        for role in roles:
+            if new is not None:
+                root.add_key(new, role)
+            if old is not None and old in root.roles[role].keyids:
+                root.revoke_key(old, role)
+
+    return edit
+
+
+def admit(publisher: str, key: Key, tools: tuple[str, ...]) -> Callable[[Targets], None]:
+    """Edit of the list of publishers: one more, or another key for one who is there.
+
+    Raises KeyRefused for what is no name of a publisher.
+    """
+    if fault := publisher_fault(publisher):
+        raise KeyRefused(name=publisher, detail=fault)
+    return lambda targets: delegate(targets, publisher, key, tools)
+
+
+def dismiss(publisher: str) -> Callable[[Targets], None]:
+    """Edit of the list of publishers: one less. What he signed installs nowhere any more."""
+
+    def edit(targets: Targets) -> None:
+        delegations = targets.delegations
+        roles = delegations.roles if delegations else None
+        if delegations is None or not roles or publisher not in roles:
+            raise KeyRefused(name=publisher, detail="there is no such publisher")
+        for keyid in list(roles[publisher].keyids):
+            targets.revoke_key(keyid, publisher)
+        del roles[publisher]
+
+    return edit
+
+
+def _check_signed(data: bytes, delegators: list[Root], role: str) -> None:
+    metadata: Metadata[Root] = Metadata.from_bytes(data)
+    for delegator in delegators:
+        try:
+            delegator.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
+        except UnsignedMetadataError as error:
+            found = delegator.get_verification_result(
+                role, metadata.signed_bytes, metadata.signatures
+            )
+            absent = ", ".join(sorted(name_of(key) for key in found.unsigned.values()))
+            detail = f"{found.missing} more must sign; their keys are not here: {absent}"
+            raise KeyRefused(name=role, detail=detail) from error

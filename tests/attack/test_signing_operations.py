@@ -1,0 +1,188 @@
+"""Group S: what owners, publishers and an HQ do with their keys, and what workers make of it."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bitstation import BitStationError, DeltaUpdater
+from bitstation.cli.main import main
+from bitstation.errors import KeyRefused, NotSigned
+from bitstation.testing.faulty_disk import QuickDisk
+from bitstation.testing.memory_source import MemorySource
+from bitstation.testing.releases import TOOL_ID, Release, make_release
+from bitstation.testing.signed import OWNERS, SignedShelf
+from bitstation.trust.ceremony import Roster
+from bitstation.trust.keyring import Keyring
+from bitstation.trust.place import Place
+from bitstation.trust.roles import ONLINE_LIFE, RENEWED_AFTER
+from bitstation.trust.signing import ReleaseName
+
+FIRST = make_release({"a": b"1"}, "1.0.0")
+SECOND = make_release({"a": b"2"}, "1.1.0")
+THIRD = make_release({"a": b"3"}, "1.2.0")
+PASSPHRASE = "correct horse battery staple"
+
+
+class Ceremony:
+    """A folder of keys made by the command, and a worker who joined by it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.keys = folder / "keys"
+        self.worker = DeltaUpdater(folder / "tools" / TOOL_ID, disk=QuickDisk())
+
+    def command(self, *words: str) -> int:
+        return main(["keys", *words, "--keys", str(self.keys), "--lang", "en", "-q"])
+
+    def place(self) -> Place:
+        keyring = Keyring(self.keys, lambda _name: PASSPHRASE, QuickDisk())
+        return Place(self.keys / "metadata", keyring, ONLINE_LIFE, disk=QuickDisk())
+
+    def publish(self, release: Release) -> None:
+        manifest = release.manifest
+        self.place().sign(ReleaseName(TOOL_ID, release.version, manifest.encode()))
+
+    def join(self) -> int:
+        root = max((self.keys / "metadata").glob("*.root.json"))
+        words = ("join", str(root), "--yes", "--root", str(self.worker.root.path), "-q")
+        return main(list(words))
+
+    def update(self, *releases: Release) -> str:
+        """Version that is current then, or the code of the error."""
+        source = MemorySource(*releases)
+        files = (self.keys / "metadata").glob("*.json")
+        source.metadata = {path.name: path.read_bytes() for path in files}
+        try:
+            self.worker.update(source)
+        except BitStationError as error:
+            return error.code
+        return str(self.worker.tree.current_version())
+
+
+@pytest.fixture
+def ceremony(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ceremony:
+    monkeypatch.setenv("BITSTATION_PASSPHRASE", PASSPHRASE)
+    monkeypatch.delenv("BITSTATION_KEYS", raising=False)
+    made = Ceremony(tmp_path)
+    assert made.command("init", "--owners", "ana,ben,eva", "--publisher", "acme") == 0
+    made.publish(FIRST)
+    assert made.join() == 0
+    assert made.update(FIRST) == "1.0.0"
+    made.publish(SECOND)
+    return made
+
+
+def test_s01_create_keys(ceremony: Ceremony, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("ana", "ben", "eva", "acme-key"):
+        assert b"ENCRYPTED" in (ceremony.keys / f"{name}.pem").read_bytes()
+    # Twice would lose the first ones.
+    assert ceremony.command("init") == 2
+    capsys.readouterr()
+    assert main(["keys", "status", "--keys", str(ceremony.keys), "--lang", "en"]) == 0
+    shown = capsys.readouterr().out
+    assert "root: 2 of ana, ben, eva" in shown
+    assert "acme: 1 of acme-key" in shown
+
+
+@pytest.mark.parametrize(("owners", "threshold"), [("a,b", "2"), ("a", "1"), ("a,a", "1")])
+def test_s02_threshold_equal_to_the_number_of_keys(
+    tmp_path: Path, owners: str, threshold: str
+) -> None:
+    words = ("init", "--owners", owners, "--threshold", threshold, "--no-passphrase")
+    assert Ceremony(tmp_path).command(*words) == 31
+    assert not (tmp_path / "keys").exists()
+
+
+def test_s03_lose_one_key(ceremony: Ceremony) -> None:
+    (ceremony.keys / "eva.pem").unlink()
+    listed = ceremony.keys / "keys.json"
+    keyring = Keyring(ceremony.keys, lambda _name: PASSPHRASE, QuickDisk())
+    lost = keyring.public("eva").keyid
+    assert lost in listed.read_text("utf-8")
+    keyring.forget("eva")
+    assert ceremony.command("add", "fay") == 0
+    assert ceremony.update(FIRST, SECOND) == "1.1.0"
+
+
+def test_s04_rotate_the_online_key(ceremony: Ceremony) -> None:
+    assert ceremony.command("rotate", "hq-online", "hq-online-2") == 0
+    # It signs every day with nobody there to type.
+    assert b"ENCRYPTED" not in (ceremony.keys / "hq-online-2.pem").read_bytes()
+    assert ceremony.update(FIRST, SECOND) == "1.1.0"
+
+
+def test_s05_rotate_an_owner(ceremony: Ceremony) -> None:
+    assert ceremony.command("rotate", "ana", "ana-2") == 0
+    assert ceremony.command("rotate", "ben", "ben-2") == 0
+    assert ceremony.update(FIRST, SECOND) == "1.1.0"
+
+
+def test_s05_rotate_a_publisher_key(ceremony: Ceremony) -> None:
+    """All he ever signed is signed anew, so that what is published stays installable."""
+    assert ceremony.command("rotate", "acme-key", "acme-2") == 0
+    assert ceremony.update(FIRST, SECOND) == "1.1.0"
+    ceremony.publish(THIRD)
+    assert ceremony.update(FIRST, SECOND, THIRD) == "1.2.0"
+
+
+def test_s06_revoke(ceremony: Ceremony) -> None:
+    assert ceremony.command("revoke", "acme") == 0
+    assert ceremony.update(FIRST, SECOND) == "not-signed"
+    assert ceremony.worker.verify().damaged == ()
+    # Of three owners with two to sign none can go: the next lost key would end everything.
+    assert ceremony.command("revoke", "eva") == 31
+
+
+def test_s07_signed_anew_before_it_expires(tmp_path: Path) -> None:
+    shelf = SignedShelf(tmp_path / "shelf")
+    before = shelf.version("timestamp")
+    assert not shelf.place.renew()
+    shelf.moment += RENEWED_AFTER
+    assert shelf.place.renew()
+    assert shelf.version("timestamp") == before + 1
+    expires = shelf.loaded("timestamp").signed.expires
+    assert expires - shelf.moment >= timedelta(days=6)
+    assert isinstance(expires, datetime)
+
+
+@pytest.mark.parametrize("given", ["", "wrong"])
+def test_s08_passphrase_missing(
+    ceremony: Ceremony, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.setenv("BITSTATION_PASSPHRASE", given)
+    before = sorted((ceremony.keys / "metadata").iterdir())
+    assert ceremony.command("rotate", "hq-online", "hq-online-2") == 31
+    assert sorted((ceremony.keys / "metadata").iterdir()) == before
+    assert ceremony.update(FIRST, SECOND) == "1.1.0"
+
+
+def test_s09_wrong_key_picked(tmp_path: Path, ceremony: Ceremony) -> None:
+    """A publisher's key for the tools of another signs nothing of them."""
+    assert ceremony.command("add", "bolt-key", "--publisher", "bolt", "--tools", "bolt-*") == 0
+    Keyring(ceremony.keys, lambda _name: PASSPHRASE, QuickDisk()).forget("acme-key")
+    with pytest.raises(NotSigned):
+        ceremony.publish(THIRD)
+    with pytest.raises(KeyRefused):
+        Place(
+            tmp_path / "other",
+            Keyring(tmp_path / "none", lambda _name: "", QuickDisk()),
+            ONLINE_LIFE,
+            disk=QuickDisk(),
+        ).found(Roster(OWNERS, 2, "acme", "k", "o"))
+
+
+def test_s10_restore_from_backup(ceremony: Ceremony, tmp_path: Path) -> None:
+    """What workers saw since is newer: they refuse, until as much was signed again."""
+    shutil.copytree(ceremony.keys, tmp_path / "backup")
+    ceremony.publish(THIRD)
+    assert ceremony.update(FIRST, SECOND, THIRD) == "1.2.0"
+    shutil.rmtree(ceremony.keys)
+    shutil.copytree(tmp_path / "backup", ceremony.keys)
+    assert ceremony.update(FIRST, SECOND) == "signature-refused"
+    assert ceremony.worker.verify().damaged == ()
+    ceremony.publish(THIRD)
+    ceremony.publish(make_release({"a": b"4"}, "1.3.0"))
+    assert ceremony.update(FIRST, SECOND, THIRD) == "1.2.0"
