@@ -59,7 +59,8 @@ def bitstation(capfd: pytest.CaptureFixture[str]) -> Bitstation:
     def call(*words: object) -> Ended:
         capfd.readouterr()
         given = [str(word) for word in words]
-        if given and (given[0] == "update" or given[:2] == ["bundle", "apply"]):
+        named = [word for word in given if not word.startswith("-")]
+        if named[:1] == ["update"] or named[:2] == ["bundle", "apply"]:
             given.append("--allow-unsigned")
         code = main(given)
         return Ended(code, *capfd.readouterr())

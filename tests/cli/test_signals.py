@@ -65,7 +65,9 @@ def test_an_update_that_waits_for_a_server_stops_at_once(
     assert bitstation("update", TOOL_ID, "--from", shelf(OLD)).code == 0
     blocking = Blocking(silent_at)
     with serving(blocking) as server:
-        code, error, words = stopped(server, blocking, number, "update", TOOL_ID)
+        code, error, words = stopped(
+            server, blocking, number, "update", TOOL_ID, "--allow-unsigned"
+        )
         assert (code, error) == (CODES[number], "cancelled")
         assert "stopped before anything was activated" in words
         assert (root / TOOL_ID / "current.txt").read_text().strip() == "v1.0.0"
@@ -81,7 +83,7 @@ def test_the_tools_after_the_one_that_was_stopped_are_left_alone(
 ):
     blocking = Blocking(BLOBS)
     with serving(blocking) as server:
-        words = ("update", TOOL_ID, "other-tool")
+        words = ("update", TOOL_ID, "other-tool", "--allow-unsigned")
         assert stopped(server, blocking, signal.SIGINT, *words)[:2] == (130, "cancelled")  # type: ignore[index]
     assert not any("other-tool" in asked.target for asked in server.asked)
 

@@ -33,7 +33,8 @@ def change_root(
 ) -> list[File]:
     """The next root, signed by all owners whose keys are here, the former ones included.
 
-    Where the owners change they sign the list of publishers anew, too. Raises KeyRefused when they are too few, or when one lost key could then end everything.
+    Where the owners change they sign the list of publishers anew, too. Raises KeyRefused when
+    they are too few, or when one lost key could then end everything.
     """
     known = chain.role(ROOT)
     assert isinstance(known, Root)
