@@ -135,12 +135,12 @@ ERRORS: dict[str, tuple[Words, int, str]] = {
     "no address": (lambda _: ["list", "--hq", "ftp://x"], 2, "usage"),
     "nothing there": (lambda _: ["rollback", "absent"], 21, "no-installation"),
     "a downgrade": (
-        lambda shelf: ["update", TOOL_ID, "--from", shelf(OLD)],
+        lambda shelf: ["update", TOOL_ID, "--from", shelf(OLD), "--allow-unsigned"],
         31,
         "downgrade-refused",
     ),
     "another tool": (
-        lambda shelf: ["update", "absent", "--from", shelf(OTHER)],
+        lambda shelf: ["update", "absent", "--from", shelf(OTHER), "--allow-unsigned"],
         31,
         "unexpected-release",
     ),

@@ -63,7 +63,7 @@ def test_help_is_data_and_no_error(bitstation: Bitstation, words: list[str]):
 
 @pytest.mark.parametrize("lang", ["es", "en"])
 def test_a_pipe_gets_words_without_colours_or_bars(shelf: Shelf, lang: str):
-    words = ("update", TOOL_ID, "--from", str(shelf(OLD)), "--lang", lang)
+    words = ("update", TOOL_ID, "--from", str(shelf(OLD)), "--lang", lang, "--allow-unsigned")
     # FORCE_COLOR asks for colours; that is no terminal all the same.
     forced = {"TERM": "xterm-256color", "FORCE_COLOR": "1", "PYTHONIOENCODING": "latin-1"}
     ended = as_process(*words, env=forced)
