@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
-from bitstation import BitStationError, Eligibility
 from bitstation.testing.faulty_disk import FaultyDisk
-from bitstation.testing.releases import TOOL_ID
+from tests.crash.outcomes import error_of, holds
 from tests.crash.scenes import REPAIR, SCENES, Scene, Stage
 
 
@@ -45,42 +44,13 @@ def test_a_refused_call_is_a_typed_error_and_costs_nothing_that_was_there(
             error=lambda: OSError(number, os.strerror(number)),
             fails_on=fault.fails_on,
         )
-        exit_code = _exit_code(stage, disk)
+        error = error_of(stage, disk)
         if not disk.has_struck:
             return
         try:
-            assert exit_code in (0, fault.exit_code)
-            _holds(stage, exit_code != 0)
-        except BaseException as error:
-            error.add_note(f"{errno.errorcode[number]} at call {call}: {disk.calls[call - 1]}")
+            assert error is None or error.exit_code == fault.exit_code
+            holds(stage, error)
+        except BaseException as broken:
+            broken.add_note(f"{errno.errorcode[number]} at call {call}: {disk.calls[call - 1]}")
             raise
         stage.clear()
-
-
-def _exit_code(stage: Stage, disk: FaultyDisk) -> int:
-    try:
-        stage.act(disk)
-    except BitStationError as error:
-        return error.exit_code
-    return 0
-
-
-def _holds(stage: Stage, failed: bool) -> None:
-    if stage.scene is not REPAIR:
-        stage.check()
-        assert _is_proved(stage), "a file that is whole was un-proved"
-    stage.reach_goal()
-    if failed:
-        stage.check()
-
-
-def _is_proved(stage: Stage) -> bool:
-    """Say whether what is active is eligible without any further work."""
-    updater = stage.updater()
-    version = updater.tree.current_version()
-    manifest = updater.tree.manifest(version) if version else None
-    if manifest is None:
-        return stage.scene.may_be_absent
-    answer = updater.get_network_eligibility(manifest.tool_version, manifest.manifest_hash)
-    assert updater.tree.tool_id == TOOL_ID
-    return answer == Eligibility.ELIGIBLE

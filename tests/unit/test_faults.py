@@ -11,14 +11,24 @@ from pathlib import Path
 import pytest
 
 from bitstation.core.events import Event, PhaseChanged, TransferProgress
-from bitstation.errors import DiskFull, FileInUse, NotFound, PermissionRefused, StoreError
+from bitstation.errors import (
+    DiskFull,
+    FileInUse,
+    NotFound,
+    PermissionRefused,
+    StoreError,
+    VolumeUnfit,
+)
 from bitstation.storage.faults import disk_errors, free_bytes, translated
 from bitstation.worker.emitter import Emitter
 
 FAULTS = [
     (errno.ENOSPC, DiskFull, 50),
     (errno.EDQUOT, DiskFull, 50),
-    (errno.EFBIG, DiskFull, 50),
+    (errno.EFBIG, VolumeUnfit, 50),
+    (errno.ENAMETOOLONG, VolumeUnfit, 50),
+    (errno.ENOLCK, VolumeUnfit, 50),
+    (errno.EOPNOTSUPP, VolumeUnfit, 50),
     (errno.EACCES, PermissionRefused, 51),
     (errno.EPERM, PermissionRefused, 51),
     (errno.EROFS, PermissionRefused, 51),
@@ -26,7 +36,6 @@ FAULTS = [
     (errno.EIO, StoreError, 1),
     (errno.ENOENT, StoreError, 1),
     (errno.EMFILE, StoreError, 1),
-    (errno.ENAMETOOLONG, StoreError, 1),
 ]
 
 

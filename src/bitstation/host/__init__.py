@@ -30,6 +30,7 @@ if sys.platform == "win32":
         start_writeback,
         stat_facts,
         sync_dir,
+        takes_length,
         tune_memory,
         write_at,
     )
@@ -53,6 +54,7 @@ else:
         start_writeback,
         stat_facts,
         sync_dir,
+        takes_length,
         tune_memory,
         write_at,
     )
@@ -78,6 +80,7 @@ __all__ = [
     "start_writeback",
     "stat_facts",
     "sync_dir",
+    "takes_length",
     "tune_memory",
     "write_at",
 ]

@@ -23,6 +23,8 @@ if sys.platform != "win32":
     _LARGE_BYTES = 4 << 20
     _KEPT_BYTES = 32 << 20
 
+    _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+
     FLUSH_FLAGS = os.O_RDONLY
     """How a file must be opened to be made durable."""
     HAS_MODES = True
@@ -121,6 +123,20 @@ if sys.platform != "win32":
         """Longest path and longest name that the volume takes, in bytes of UTF-8."""
         return os.pathconf(folder, "PC_PATH_MAX") - 1, os.pathconf(folder, "PC_NAME_MAX")
 
+    def takes_length(path: Path, size_bytes: int) -> bool:
+        """Say whether the volume of a file takes files so long: FAT32 ends at 4 GiB - 1."""
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if sys.platform != "linux":
+                return size_bytes < 1 << (os.fpathconf(fd, "PC_FILESIZEBITS") - 1)
+            # Writes nothing, and is refused where no file can be so long.
+            os.lseek(fd, size_bytes, os.SEEK_SET)
+        except OSError as error:
+            return error.errno != errno.EINVAL
+        finally:
+            os.close(fd)
+        return True
+
     def replace(source: Path, target: Path) -> None:
         """Give ``target``'s name to ``source``; whoever looks sees the one or the other."""
         os.replace(source, target)
@@ -148,10 +164,13 @@ if sys.platform != "win32":
         os.chmod(path, 0o700 if path.is_dir() else 0o600)
 
     def sync_dir(path: Path) -> None:
-        """Make the names in a folder durable."""
+        """Make the names in a folder durable, where the volume can: some network volumes cannot."""
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(fd)
+        except OSError as error:
+            if error.errno not in _NO_FOLDER_SYNC:
+                raise
         finally:
             os.close(fd)
 

@@ -6,6 +6,7 @@ import sys
 
 if sys.platform == "win32":
     import ctypes
+    import errno
     import msvcrt
     import os
     import stat
@@ -77,9 +78,11 @@ if sys.platform == "win32":
             try:
                 os.lseek(fd, _LOCK_OFFSET, os.SEEK_SET)
                 msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-            except OSError:
+            except OSError as error:
                 os.close(fd)
-                return False
+                if error.errno in (errno.EACCES, errno.EDEADLOCK):
+                    return False
+                raise
             self._fd = fd
             return True
 
@@ -187,6 +190,16 @@ if sys.platform == "win32":
     def path_limit(folder: Path) -> tuple[int, int]:
         """Longest path and longest name in characters."""
         return 32_700, 255
+
+    def takes_length(path: Path, size_bytes: int) -> bool:
+        """Say whether the volume of a file takes files so long: FAT32 ends at 4 GiB - 1."""
+        name = ctypes.create_unicode_buffer(64)
+        with path.open("rb") as file:
+            _kernel32.GetVolumeInformationByHandleW(
+                wintypes.HANDLE(msvcrt.get_osfhandle(file.fileno())),
+                *(None, 0, None, None, None, name, len(name)),
+            )
+        return size_bytes < 1 << 32 or name.value not in ("FAT", "FAT32")
 
     def replace(source: Path, target: Path) -> None:
         """Give ``target``'s name to ``source``, waiting out scanners for up to two seconds.

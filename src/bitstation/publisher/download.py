@@ -179,7 +179,7 @@ class Download:
                 self.received_bytes += count
                 self._on_bytes(count)
             stream.finish()
-            self._disk.sync_file(file)
+        self._disk.settle_path(self._part)
 
 
 class WrongLength(SourceError):

@@ -133,7 +133,7 @@ class BlobFolder:
         """
         target = self.path_of(digest)
         with disk_errors(path):
-            self._disk.sync_path(path)
+            self._disk.settle_path(path)
             self._disk.set_writable(path, False)
             for folder in (target.parent.parent, target.parent):
                 if not folder.is_dir():

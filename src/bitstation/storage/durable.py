@@ -116,6 +116,19 @@ class Disk:
         finally:
             os.close(fd)
 
+    def settle_path(self, path: Path) -> None:
+        """Make the content of a closed file durable, or remove it and raise OSError.
+
+        After a sync that failed the kernel may count lost pages as written: a second sync would
+        succeed and prove nothing, so the file has to be written anew.
+        """
+        try:
+            self.sync_path(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self.remove(path)
+            raise
+
     def sync_dir(self, path: Path) -> None:
         """Make the names in a folder durable."""
         host.sync_dir(path)

@@ -16,19 +16,24 @@ from bitstation.errors import (
     PermissionRefused,
     StoreError,
     StoreLocked,
+    VolumeUnfit,
 )
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+# Too long a name or file, and what network volumes lack: locks, and links.
+_UNFIT = {errno.ENAMETOOLONG, errno.EFBIG, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
-# Winerrors: 5 access denied, 32 and 33 sharing and lock violations, 112 disk full.
+# Winerrors: 5 access denied, 32 and 33 sharing and lock violations, 39 and 112 disk full, 206 name
+# too long, 223 file too large.
 _WIN_IN_USE = {32, 33}
 _WIN_FULL = {112, 39}
+_WIN_UNFIT = {206, 223}
 _DB_DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
 
 
 @contextmanager
 def disk_errors(path: Path, needed_bytes: int = 0) -> Iterator[None]:
-    """Raise an OSError of the block as DiskFull, FileInUse, PermissionRefused or StoreError."""
+    """Raise an OSError of the block as one of our kinds of StoreError, or FileInUse."""
     try:
         yield
     except OSError as error:
@@ -42,6 +47,8 @@ def translated(error: OSError, path: Path, needed_bytes: int = 0) -> BitStationE
     detail = error.strerror or str(error)
     if error.errno in _FULL or win_error in _WIN_FULL:
         return DiskFull(path=where, needed_bytes=needed_bytes, free_bytes=free_bytes(path))
+    if error.errno in _UNFIT or win_error in _WIN_UNFIT:
+        return VolumeUnfit(path=where, detail=detail)
     if win_error in _WIN_IN_USE or error.errno in (errno.EBUSY, errno.ETXTBSY):
         return FileInUse(path=where, detail=detail)
     if error.errno in _REFUSED:

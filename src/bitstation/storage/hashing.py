@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from bitstation import host
 from bitstation.core.digest import Digest
@@ -56,6 +57,14 @@ def _buffer() -> bytearray:
     if not hasattr(_buffers, "block"):
         _buffers.block = bytearray(HASH_BLOCK_BYTES)
     return _buffers.block  # type: ignore[no-any-return]
+
+
+def read_full(file: BinaryIO, length: int) -> bytes:
+    """The next bytes of an unbuffered file, fewer only at its end: one read may give less."""
+    data = file.read(length)
+    while 0 < len(data) < length and (more := file.read(length - len(data))):
+        data += more
+    return data
 
 
 def hash_file(

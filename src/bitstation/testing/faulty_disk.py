@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -43,7 +43,8 @@ class FaultyDisk(QuickDisk):
 
     ``stop_after`` n: call n is done, a write only by half, then it raises ``Stopped``, and so does
     every later call without doing anything. ``fail_at`` n: call n is not done and raises ``error``
-    instead; with ``fails_on`` so does every later one, as on a full disk.
+    instead; with ``fails_on`` so does every later one, as on a full disk. Of ``kinds`` alone calls
+    are counted and failed, so that the n-th sync, say, can be met.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class FaultyDisk(QuickDisk):
         fail_at: int | None = None,
         error: Callable[[], OSError] = OSError,
         fails_on: bool = False,
+        kinds: Collection[str] = COUNTED,
     ) -> None:
         self.calls: list[str] = []
         self.has_struck = False
@@ -60,9 +62,12 @@ class FaultyDisk(QuickDisk):
         self._fail_at = fail_at
         self._error = error
         self._fails_on = fails_on
+        self._kinds = kinds
         self._lock = threading.Lock()
 
     def _call(self, name: str, real: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        if name not in self._kinds:
+            return real(self, *args, **options)
         with self._lock:
             number = len(self.calls) + 1
             what = " ".join([name, *(arg.name for arg in args if isinstance(arg, Path))])

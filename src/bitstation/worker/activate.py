@@ -6,6 +6,7 @@ next run finish the move; after it the new release is current.
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 from bitstation.core.events import PhaseChanged, ReleaseActivated
@@ -16,6 +17,8 @@ from bitstation.storage.journal import StepBegun
 from bitstation.storage.reuse import move_file
 from bitstation.storage.tree import files_below
 from bitstation.worker.run import Run
+
+_MOVE_FILES = (errno.EACCES, errno.EPERM, errno.EXDEV)
 
 
 def activate(run: Run, manifest: Manifest, deleted_files: int) -> None:
@@ -35,15 +38,17 @@ def move_into_place(run: Run, staging: Path, release: Path) -> None:
     """Move a staged folder to its final name, at once or file by file, its manifest last.
 
     Windows refuses to rename a folder that holds an open file (a scanner's, say), but lets its
-    files be moved one by one as they become free.
+    files be moved one by one as they become free; and so do overlays (of containers) with a folder
+    of a layer below.
     """
     if not release.exists():
         try:
             run.disk.replace(staging, release)
             run.disk.sync_dirs([release.parent], run.root.path)
             return
-        except PermissionError:
-            pass
+        except OSError as error:
+            if error.errno not in _MOVE_FILES:
+                raise
     paths = [path for path in files_below(staging) if path != MANIFEST_NAME]
     for path in paths:
         run.disk.make_dir((release / path).parent)

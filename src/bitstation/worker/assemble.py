@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import wait
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -132,7 +133,10 @@ class Assembly:
         """
         run, pool = self._run, host.shared_pool()
         paths = [self._staging / path for path, facts in self._written.items() if facts.is_writable]
-        for future in [pool.submit(run.disk.sync_path, path) for path in paths]:
+        futures = [pool.submit(run.disk.settle_path, path) for path in paths]
+        # All of them before the first failure is told: none may work on when the lock is given up.
+        wait(futures)
+        for future in futures:
             future.result()
         below = [Path(folder) for folder, _folders, _files in os.walk(self._staging)]
         for folder in (*reversed(below), self._staging.parent):

@@ -9,6 +9,7 @@ from bitstation import host
 from bitstation.core.events import FilesCarried
 from bitstation.core.globs import matches_any
 from bitstation.core.manifest import Manifest
+from bitstation.core.relpath import fold_key
 from bitstation.core.scopes import MANIFEST_NAME, TEMPORARY_SUFFIX, Scope, scope_of
 from bitstation.storage.tree import PlainPaths, files_below
 from bitstation.worker.aside import copy_file
@@ -25,11 +26,13 @@ def carry(run: Run, base: Manifest | None, folder: Path, target: Manifest) -> li
         return []
     source = run.tree.release(base.tool_version)
     # Where a file of the target stands in the way of a folder, what is left behind is set aside.
-    listed, plain = {entry.path for entry in target.entries}, PlainPaths(folder)
+    listed, plain = folded_paths(target), PlainPaths(folder)
     paths = [
         path
         for path in carried_paths(source, base)
-        if path not in listed and path in plain and _is_newer(source / path, folder / path)
+        if fold_key(path) not in listed
+        and path in plain
+        and _is_newer(source / path, folder / path)
     ]
     size_bytes, parents = 0, set()
     for path in paths:
@@ -39,6 +42,11 @@ def carry(run: Run, base: Manifest | None, folder: Path, target: Manifest) -> li
         run.disk.sync_dirs(parents, folder)
         run.emit(FilesCarried, files=len(paths), size_bytes=size_bytes)
     return paths
+
+
+def folded_paths(manifest: Manifest) -> set[str]:
+    """Names that a release lists, as a volume compares them that makes no difference of case."""
+    return {fold_key(entry.path) for entry in manifest.entries}
 
 
 def carried_paths(folder: Path, manifest: Manifest) -> list[str]:
@@ -75,14 +83,16 @@ def left_behind(
     What runs and can be made again (byte code, logs, environments) is no loss where ignore_globs
     names it. ``current`` is the folder of the active release.
     """
-    listed = {entry.path for entry in active.entries} if active else set()
+    listed = folded_paths(active) if active else set()
 
     def is_covered(path: str) -> bool:
         if not matches_any(path, manifest.ignore_globs):
             return False
         if scope_of(path)[0] is Scope.RUNTIME:
             return True
-        return active is not None and path not in listed and os.path.lexists(current / path)
+        return (
+            active is not None and fold_key(path) not in listed and os.path.lexists(current / path)
+        )
 
     return [path for path in unlisted_paths(folder, manifest) if not is_covered(path)]
 

@@ -59,7 +59,11 @@ def retire(run: Run, version: str, *, asks: bool = True) -> list[OSError]:
 
     Under the policy manual it stays until somebody says yes; where nobody is asked (``asks``
     False) they are set aside. What stood in the way is returned: the rest goes another time.
+    The active release stays, whatever was read of the pointer before: a bit of that may have been
+    another one.
     """
+    if version == run.tree.current_version():
+        return []
     folder, manifest = run.tree.release(version), run.tree.manifest(version)
     if manifest is None:
         return _put_away(run, version, folder)

@@ -19,6 +19,7 @@ from bitstation.core.digest import Digest
 from bitstation.core.plan import How
 from bitstation.core.recipe import Copy, Fill, Segment
 from bitstation.storage.durable import WRITEBACK_BYTES
+from bitstation.storage.hashing import read_full
 from bitstation.storage.reuse import SourceVanished
 from bitstation.worker.building import Abandoned, Building
 from bitstation.worker.run import Run
@@ -104,7 +105,7 @@ class Finisher:
         with building.path.open("rb", buffering=0) as reader:
             for number, block in enumerate(building.map.blocks()):
                 self.check()
-                data = reader.read(block.length)
+                data = read_full(reader, block.length)
                 if hashlib.sha256(data).digest() != block.digest:
                     wrong.append(number)
         for number in wrong:

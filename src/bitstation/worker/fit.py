@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bitstation import host
+from bitstation.core.manifest import Entry
 from bitstation.core.scopes import TEMPORARY_SUFFIX
 from bitstation.errors import DiskFull, VolumeUnfit
 from bitstation.storage.faults import free_bytes
@@ -13,6 +14,8 @@ from bitstation.worker.run import Run
 
 # Room for folders, the journal and the ledger beside the files themselves.
 _MARGIN_BYTES = 4 * 1024 * 1024
+# Every volume takes a file of so many: FAT32 no longer one.
+_ANY_VOLUME_BYTES = 4 * 1024**3 - 1
 
 
 class InPlacePossible(DiskFull):
@@ -53,6 +56,14 @@ def can_share(run: Run) -> bool:
         return True
     finally:
         run.disk.remove(probe)
+
+
+def check_lengths(run: Run, entries: Iterable[Entry]) -> None:
+    """Refuse a file that is longer than any on the tool's volume can be. Raises VolumeUnfit."""
+    for entry in entries:
+        if entry.size > _ANY_VOLUME_BYTES and not host.takes_length(run.tree.lock, entry.size):
+            detail = f"no file of {entry.size} bytes can lie here (FAT32?)"
+            raise VolumeUnfit(path=entry.path, detail=detail)
 
 
 def check_paths(folder: Path, paths: Iterable[str]) -> None:

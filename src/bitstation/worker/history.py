@@ -32,6 +32,9 @@ class HistoryRecord(msgspec.Struct, frozen=True):
     seconds: float = 0.0
 
 
+_decoder = msgspec.json.Decoder(HistoryRecord)
+
+
 def read_history(tree: ToolTree) -> list[HistoryRecord]:
     """Records, oldest first; a damaged line is left out."""
     try:
@@ -41,7 +44,7 @@ def read_history(tree: ToolTree) -> list[HistoryRecord]:
     records = []
     for line in lines:
         try:
-            records.append(msgspec.json.decode(line, type=HistoryRecord))
+            records.append(_decoder.decode(line))
         except (msgspec.MsgspecError, UnicodeError):
             continue
     return records

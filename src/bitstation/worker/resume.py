@@ -13,6 +13,7 @@ from pathlib import Path
 from bitstation import host
 from bitstation.core.plan import How, Plan, PlanEntry, parse_plan
 from bitstation.errors import StoreCorrupt
+from bitstation.storage.hashing import read_full
 from bitstation.storage.journal import JournalFacts, read_journal
 from bitstation.storage.tree import PlainPaths, ToolTree
 from bitstation.worker.assemble import Kept
@@ -92,7 +93,9 @@ def _right_blocks(run: Run, staging: Path, entry: PlanEntry, claimed: Iterable[r
             run.stop.check()
             block = blocks[number]
             file.seek(block.offset)
-            batch.append((number, pool.submit(_is_right, file.read(block.length), block.digest)))
+            batch.append(
+                (number, pool.submit(_is_right, read_full(file, block.length), block.digest))
+            )
             if len(batch) >= 8:
                 right |= {each for each, future in batch if future.result()}
                 batch = []

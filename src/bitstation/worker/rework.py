@@ -17,6 +17,7 @@ from bitstation import host
 from bitstation.core.moves import Move, order_moves
 from bitstation.core.plan import How, Plan, PlanEntry
 from bitstation.core.recipe import Copy
+from bitstation.storage.hashing import read_full
 from bitstation.storage.reuse import move_file
 from bitstation.worker.aside import set_aside
 from bitstation.worker.building import Building
@@ -146,4 +147,4 @@ def _moves(building: Building) -> Iterator[Move]:
 
 def _read(reader: BinaryIO, offset: int, length: int) -> bytes:
     reader.seek(offset, os.SEEK_SET)
-    return reader.read(length)
+    return read_full(reader, length)

@@ -32,7 +32,14 @@ from bitstation.transport.source import Resolved, Source
 from bitstation.worker.assemble import Assembly, Kept
 from bitstation.worker.carry import carried_bytes, carry
 from bitstation.worker.discard import discard_tree
-from bitstation.worker.fit import InPlacePossible, can_share, check_paths, check_space, room_bytes
+from bitstation.worker.fit import (
+    InPlacePossible,
+    can_share,
+    check_lengths,
+    check_paths,
+    check_space,
+    room_bytes,
+)
 from bitstation.worker.inventory import Names, prove_claimed, survey, survey_blocks
 from bitstation.worker.lending import Lending
 from bitstation.worker.papers import atlas_of, keep_papers, local_atlases
@@ -100,6 +107,7 @@ def stage(run: Run, base: Manifest | None, target: Resolved, source: Source) -> 
     # A source of what is new alone has not the blocks that in-place work may lose.
     spare = None if target.needs else base
     plan = _fitted(run, plan, base, held, kept, spare)
+    check_lengths(run, manifest.entries)
     _begin(run, plan, staging, kept)
     if not is_resumed:
         papers = Papers(target.manifest_bytes, target.guidance.atlas_bytes)
