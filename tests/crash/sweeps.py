@@ -83,7 +83,7 @@ def each_refused(
         disk = make_disk(fail_at=call, error=refusal(number), fails_on=fails_on, kinds=kinds)
         error = error_of(stage, disk)
         if disk.has_struck:
-            with _noting(f"{errno.errorcode[number]} at call {call}: {disk.calls[call - 1]}"):
+            with noting(f"{errno.errorcode[number]} at call {call}: {disk.calls[call - 1]}"):
                 yield Ended(stage, disk, error)
                 holds(stage, error)
         stage.clear()
@@ -120,7 +120,7 @@ def strike_each(
         with FaultyReads(stage.root, call, **faults) as reads:  # type: ignore[arg-type]
             error = error_of(stage, disk or QuickDisk())
         if reads.has_struck:
-            with _noting(f"at {call}: {reads.calls[call - 1]}"):
+            with noting(f"at {call}: {reads.calls[call - 1]}"):
                 met.add(error.exit_code if error else 0)
                 check(stage)
                 holds(stage, error)
@@ -131,7 +131,7 @@ def strike_each(
     raise AssertionError
 
 
-class _noting:
+class noting:
     """What fails within is told with these words."""
 
     def __init__(self, words: str) -> None:

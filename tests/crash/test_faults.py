@@ -1,8 +1,9 @@
-"""F1-F17: the file system refuses or lies at every call in turn, until a run sees no fault."""
+"""F1-F17, F23: the file system refuses or lies at each call in turn, until a run meets none."""
 
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ import pytest
 from bitstation import host
 from bitstation.storage.durable import Disk
 from bitstation.testing.faulty_disk import FaultyDisk, QuickDisk
+from bitstation.testing.faulty_reads import FaultyReads
 from bitstation.testing.memory_source import Asked
 from bitstation.testing.releases import TOOL_ID
 from tests.crash.outcomes import error_of, holds
@@ -32,6 +34,8 @@ from tests.crash.sweeps import (
     TAKE_SPACE,
     WRITES,
     each_refused,
+    noting,
+    refusal,
     refuse_each,
     refused_read,
     strike_each,
@@ -232,3 +236,25 @@ def test_f16_short_read(quick_path: Path, scene: Scene) -> None:
 def test_f17_bit_flip_at_read(quick_path: Path, scene: Scene) -> None:
     """Whatever is read wrongly once: no wrong byte is activated, no release is lost for it."""
     assert strike_each(scene, quick_path, flip=True) <= {0, 1, 30}
+
+
+def test_f23_volume_removed(quick_path: Path) -> None:
+    """From one call on nothing can be changed or read; plugged in again all is as it was."""
+    for call in itertools.count(1):
+        stage = Stage(quick_path, SMALL)
+        disk = FaultyDisk(fail_at=call, error=refusal(errno.ENODEV), fails_on=True)
+
+        def refuse(path: Path, disk: FaultyDisk = disk) -> None:
+            if disk.has_struck:
+                raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), str(path))
+
+        with FaultyReads(stage.root, 1, before=refuse, strikes_on=True):
+            error = error_of(stage, disk)
+        if disk.has_struck:
+            with noting(f"gone at {call}: {disk.calls[call - 1]}"):
+                assert error is None or error.exit_code == 1
+                holds(stage, error)
+        stage.clear()
+        if not disk.has_struck:
+            break
+    assert call > 40

@@ -14,8 +14,9 @@ from bitstation.storage.durable import Disk
 from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.memory_source import MemorySource
 from bitstation.testing.releases import make_release
+from bitstation.testing.volumes import NoClone, NoLinks
 from tests.engine.conftest import MODEL, Adopt, MakeUpdater
-from tests.engine.test_sharing import NoClone, NoLink, identity
+from tests.engine.test_sharing import identity
 
 RELEASE = make_release({"models/a.gguf": MODEL, "main.py": b"1"}, "1.0.0")
 
@@ -37,7 +38,7 @@ def install(updater: DeltaUpdater, *files: bytes) -> MemorySource:
     return source
 
 
-@pytest.mark.parametrize("disk", [QuickDisk, NoClone, NoLink])
+@pytest.mark.parametrize("disk", [QuickDisk, NoClone, NoLinks])
 def test_an_adopted_file_serves_an_install_without_a_download(
     adopt: Adopt, make_updater: MakeUpdater, mine: Path, disk: type[Disk]
 ) -> None:
@@ -50,7 +51,7 @@ def test_an_adopted_file_serves_an_install_without_a_download(
     assert (make_updater().tree.release("1.0.0") / "weights/b.bin").read_bytes() == MODEL
 
 
-@pytest.mark.parametrize("disk", [QuickDisk, NoClone, NoLink])
+@pytest.mark.parametrize("disk", [QuickDisk, NoClone, NoLinks])
 def test_the_owners_file_is_as_it_was(
     adopt: Adopt, make_updater: MakeUpdater, mine: Path, disk: type[Disk]
 ) -> None:
@@ -152,7 +153,7 @@ def test_what_will_be_copied_is_asked_for_its_space(
     assert make_updater(disk=NoClone()).plan(MemorySource(RELEASE)).write_bytes == len(MODEL) + 1
     adopt(mine, link=True)
     assert make_updater(disk=NoClone()).plan(MemorySource(RELEASE)).write_bytes == 1
-    assert make_updater(disk=NoLink()).plan(MemorySource(RELEASE)).write_bytes == len(MODEL) + 1
+    assert make_updater(disk=NoLinks()).plan(MemorySource(RELEASE)).write_bytes == len(MODEL) + 1
 
 
 class Clones(QuickDisk):

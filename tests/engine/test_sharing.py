@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from pathlib import Path
@@ -11,27 +10,13 @@ import pytest
 
 from bitstation import DeltaUpdater, Eligibility
 from bitstation.storage.reuse import LINK_FROM_BYTES
-from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.memory_source import MemorySource
 from bitstation.testing.releases import TOOL_ID, make_release
+from bitstation.testing.volumes import NoClone, NoLinks
 from tests.engine.conftest import MakeUpdater
 
 MODEL = bytes(range(256)) * (LINK_FROM_BYTES // 256)
 FIRST = make_release({"models/a.gguf": MODEL, "main.py": b"1", "run.sh": b"go"}, "1.0.0")
-
-
-class NoClone(QuickDisk):
-    """A volume without copy on write, which is what most are."""
-
-    def clone(self, source: object, target: object) -> bool:
-        return False
-
-
-class NoLink(NoClone):
-    """A volume without hard links either, such as exFAT."""
-
-    def link(self, source: Path, target: Path) -> None:
-        raise OSError(errno.ENOTSUP, "not supported")
 
 
 def identity(path: Path) -> tuple[int, int]:
@@ -113,12 +98,12 @@ def test_large_files_are_linked_and_read_only_small_ones_are_copied(
 def test_a_volume_without_links_gets_copies_and_is_asked_for_their_space(
     make_updater: MakeUpdater,
 ) -> None:
-    make_updater(disk=NoLink()).update(MemorySource(FIRST))
+    make_updater(disk=NoLinks()).update(MemorySource(FIRST))
     second = make_release({"models/b.gguf": MODEL}, "1.1.0")
     source = MemorySource(second)
 
-    plan = make_updater(disk=NoLink()).plan(source)
-    make_updater(disk=NoLink()).update(source)
+    plan = make_updater(disk=NoLinks()).plan(source)
+    make_updater(disk=NoLinks()).update(source)
 
     assert plan.write_bytes == len(MODEL)
     assert make_updater(disk=NoClone()).plan(source).write_bytes == 0

@@ -94,6 +94,11 @@ class ToolTree:
         """Folder in which a release is being put together."""
         return self.staging_area / f"v{version}"
 
+    def is_staged(self, version: str) -> bool:
+        """Say whether that folder is there; a link in its place is none."""
+        folder = self.staging(version)
+        return folder.is_dir() and not host.is_link(folder)
+
     def retired(self, version: str) -> Path:
         """Folder of a release that is being removed."""
         return self.releases / f"{_RETIRED_PREFIX}v{version}"

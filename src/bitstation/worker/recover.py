@@ -71,7 +71,7 @@ def leftovers(tree: ToolTree) -> LeftoverFacts:
         step=journal.step,
         journal_version=version,
         pointer_version=tree.current_version() or "",
-        staged=tree.staging(version).is_dir(),
+        staged=tree.is_staged(version),
         released=(tree.release(version) / MANIFEST_NAME).is_file(),
     )
 
@@ -79,7 +79,7 @@ def leftovers(tree: ToolTree) -> LeftoverFacts:
 def _finish_activation(run: Run, version: str) -> None:
     """Go on to the commit, if what was proved before the kill still is what it was."""
     tree = run.tree
-    if tree.staging(version).is_dir():
+    if tree.is_staged(version):
         move_into_place(run, tree.staging(version), tree.release(version))
     manifest = tree.manifest(version)
     if manifest is not None and _is_whole(run, manifest):

@@ -54,7 +54,7 @@ def is_given_up(tree: ToolTree) -> bool:
         plan = parse_plan(tree.plan.read_bytes(), str(tree.plan))
     except (OSError, StoreCorrupt):
         return False
-    return plan.given_up is not None and tree.staging(plan.to_version).is_dir()
+    return plan.given_up is not None and tree.is_staged(plan.to_version)
 
 
 def _whole(

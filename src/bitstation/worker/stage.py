@@ -28,6 +28,7 @@ from bitstation.core.scopes import MANIFEST_NAME
 from bitstation.errors import DiskFull, StoreCorrupt
 from bitstation.storage.journal import Begin, BlocksDone, JournalFacts, read_journal
 from bitstation.storage.reuse import LINK_FROM_BYTES
+from bitstation.storage.tree import check_plain
 from bitstation.transport.source import Resolved, Source
 from bitstation.worker.assemble import Assembly, Kept
 from bitstation.worker.carry import carried_bytes, carry
@@ -122,6 +123,8 @@ def stage(run: Run, base: Manifest | None, target: Resolved, source: Source) -> 
         give_up(run, plan, staging)
         assembly.rework(source, kept)
     written = assembly.settle()
+    # Somebody may have put a link in its place meanwhile.
+    check_plain(staging)
     require_whole(verify_folder(run, staging, manifest, hashed=written), manifest)
     return staging
 
