@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from bitstation import DeltaUpdater
+from bitstation import DeltaUpdater, host
 from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.releases import TOOL_ID, UNSIGNED
 from bitstation.transport.hq import HqSource
-from bitstation.worker import intake
+from bitstation.worker import history, intake, run
+from tests.attack.clock import Clock
 from tests.attack.network import Names, Worker, source_at
 from tests.attack.updates import FIRST, source_of, updates
 from tests.contract.web_server import WebServer, serving
@@ -82,3 +83,13 @@ def installed(updater: DeltaUpdater) -> DeltaUpdater:
     """The first release, with its atlas."""
     updates(updater, source_of(FIRST), FIRST)
     return updater
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A clock that can be set, in place of the machine's."""
+    clock = Clock()
+    for module in (history, run):
+        monkeypatch.setattr(module, "datetime", clock)
+    monkeypatch.setattr(host, "stat_facts", clock.stat_facts)
+    return clock

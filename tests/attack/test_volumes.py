@@ -1,4 +1,4 @@
-"""F24-F28, F30 and F32: volumes that can less than others."""
+"""F12, F24-F28, F30 and F32: volumes that can less than others."""
 
 from __future__ import annotations
 
@@ -52,6 +52,33 @@ def eligibility(updater: DeltaUpdater, release: Mapped = FIRST) -> Eligibility:
     """Whether a release is what may take jobs."""
     manifest = release.release.manifest
     return updater.get_network_eligibility(manifest.tool_version, manifest.manifest_hash)
+
+
+class NtfsLinks(NoClone):
+    """NTFS: a file has 1,024 names at most."""
+
+    def link(self, source: Path, target: Path) -> None:
+        if source.stat().st_nlink >= 1024:
+            raise refuse(errno.EMLINK, target)
+        super().link(source, target)
+
+
+def test_f12_all_1024_names_of_a_file_are_taken(updater: DeltaUpdater, tmp_path: Path) -> None:
+    """The next release copies it, the one after that shares the copy."""
+    updater = on(updater, NtfsLinks())
+    updates(updater, source_of(BOTH_LARGE[0]), BOTH_LARGE[0])
+    first = updater.tree.release("1.0.0") / "a"
+    for number in range(1023):
+        os.link(first, tmp_path / f"name-{number}")
+    assert updater.verify().damaged == ()
+    third = release_of({"c": LARGE, "run.py": b"3"}, "1.2.0")
+    for base, target in zip(BOTH_LARGE, [BOTH_LARGE[1], third], strict=True):
+        source = source_of(target, base)
+        updates(updater, source, target)
+        assert asked_of(source, BOTH_LARGE[0].digest("a")) == 0
+    second = updater.tree.release("1.1.0") / "b"
+    assert not second.samefile(tmp_path / "name-0")
+    assert second.samefile(updater.tree.release("1.2.0") / "c")
 
 
 def test_f24_case_insensitive_volume(

@@ -7,7 +7,7 @@ import os
 import random
 from pathlib import Path
 
-from bitstation import BitStationError, DeltaUpdater, host
+from bitstation import BitStationError, DeltaUpdater, Eligibility, host
 from bitstation.core.digest import Digest
 from bitstation.core.recipe import Recipes
 from bitstation.core.stats import UpdateStats
@@ -15,7 +15,7 @@ from bitstation.storage.ledger import Ledger
 from bitstation.testing.invariants import Invariants, check_settled, wrong_files
 from bitstation.testing.mapped import BLOCK_BYTES, Mapped, guide_to, map_release, offer
 from bitstation.testing.memory_source import MemorySource
-from bitstation.testing.releases import TOOL_ID, make_release
+from bitstation.testing.releases import TOOL_ID, Release, make_release
 from bitstation.transport.source import Source
 
 MODEL = random.Random(1).randbytes(20 * BLOCK_BYTES + 123)
@@ -92,6 +92,14 @@ def whole_or_nothing(
     if error is None:
         check_settled(updater.tree)
     return error
+
+
+def is_current(updater: DeltaUpdater, release: Release) -> None:
+    """A release is active, whole and eligible, and nothing is left over."""
+    Invariants(updater.root.path).check(updater.tree.tool_id, release.manifest)
+    check_settled(updater.tree)
+    answer = updater.get_network_eligibility(release.version, release.manifest.manifest_hash)
+    assert answer == Eligibility.ELIGIBLE
 
 
 def rot(path: Path, offset: int) -> None:
