@@ -184,7 +184,7 @@ def test_f14_interrupted_call(quick_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="only on POSIX: signals interrupt calls")
 @BOTH
-def test_f14_interrupted_by_a_thousand_signals_a_second(quick_path: Path, scene: Scene) -> None:
+def test_f14_interrupted_by_thousands_of_signals(quick_path: Path, scene: Scene) -> None:
     rung = 0
 
     def ring(_number: int, _frame: FrameType | None) -> None:
@@ -193,14 +193,14 @@ def test_f14_interrupted_by_a_thousand_signals_a_second(quick_path: Path, scene:
 
     stage = Stage(quick_path, scene)
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
     try:
         error = error_of(stage, Disk())
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert error is None
-    assert rung > 3
+    assert rung > 0
     holds(stage, error)
 
 
