@@ -245,6 +245,15 @@ BROKEN = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("sign", ["\x0b", "\x1d", "\x85", "\xa0"])
+def test_a_length_that_only_some_readers_take_for_a_number_is_refused(
+    server: WebServer, client: HttpClient, sign: str
+):
+    server.say(said(200, BODY, {"Content-Length": f"{len(BODY)}{sign}"}, then=Then.CLOSE))
+    with pytest.raises(SourceBroken, match="stated the length"):
+        client.open("GET", "thing")
+
+
 @pytest.mark.parametrize("answer", BROKEN)
 def test_an_answer_that_is_not_whole_or_not_clear_is_refused(
     server: WebServer, client: HttpClient, answer: Said

@@ -74,6 +74,7 @@ def leading_to(location: str, status: int = 302) -> Callable[[Asked], Said]:
         ("http://127.0.0.1:{port}", ""),
         ("/otró", "/otr%C3%B3"),
         ("/with a space", "/with%20a%20space"),
+        ("/other?a=ó b/c?d", "/other?a=%C3%B3%20b/c?d"),
     ],
 )
 def test_a_redirect_within_the_origin_is_followed(

@@ -124,6 +124,10 @@ def test_encrypted_members(tmp_path: Path) -> None:
     refused(tmp_path, patched(data, LOCAL, 1, 6, b"\x01\x00"), "encrypted")
 
 
+def test_a_member_for_readers_of_another_time(tmp_path: Path) -> None:
+    refused(tmp_path, patched(package_bytes(), CENTRAL, 1, 6, b"\x94"), "features")
+
+
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_other_methods_of_packing(tmp_path: Path, method: int) -> None:
     refused(tmp_path, package_bytes(method=method), f"method {method}")

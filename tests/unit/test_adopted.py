@@ -67,6 +67,7 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
         b'{"files": [{"path": "/a\\u0000b", "sha256": "' + b"0" * 64 + b'", "size": 1}]}',
         b'{"files": [{"path": "/a", "sha256": "' + b"0" * 63 + b'", "size": 1}]}',
         b'{"files": [{"path": "/a", "sha256": "' + b"0" * 64 + b'", "size": -1}]}',
+        b'{"files": [{"path": "/a\xff", "sha256": "' + b"0" * 64 + b'", "size": 1}]}',
         b" " * (MAX_RECORD_BYTES + 1),
     ],
 )

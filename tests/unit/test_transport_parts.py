@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitstation.errors import SourceUnreachable
+from bitstation.errors import SourceUnreachable, UsageError
 from bitstation.transport import dialing
 from bitstation.transport.arrivals import RateWatch, SlowestRate, TooSlow
 from bitstation.transport.dialing import MAX_ADDRESSES, Dialer, Limits
@@ -154,6 +154,11 @@ class Arrivals:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def test_an_address_that_is_no_text_is_refused():
+    with pytest.raises(UsageError, match="is not an address"):
+        parse_base("http://hq.example/\udc80")
 
 
 def blocks(inner: Arrivals, length: int = 4) -> list[bytes]:

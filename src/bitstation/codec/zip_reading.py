@@ -39,6 +39,8 @@ _ENCRYPTED = 1 << 0 | 1 << 6 | 1 << 13
 _EFFORT = 1 << 1 | 1 << 2
 _KNOWN_FLAGS = UTF8_NAME | SIZES_FOLLOW | _EFFORT
 _UNICODE_PATH_EXTRA = 0x7075
+_NEWEST_VERSION = 63
+"""Of APPNOTE, in tenths, that a member may ask its reader to know."""
 
 
 class ZipFault(ValueError):
@@ -108,7 +110,7 @@ def _member(fields: tuple[int, ...], raw_name: bytes, extra: bytes) -> Member:
     name = _decoded(raw_name, flags)
     if flags & _ENCRYPTED:
         raise ZipFault(f"{name!r} is encrypted")
-    if flags & ~_KNOWN_FLAGS:
+    if flags & ~_KNOWN_FLAGS or fields[2] & 0xFF > _NEWEST_VERSION:
         raise ZipFault(f"{name!r} needs features that packages do not use")
     if method not in (STORED, DEFLATED):
         raise ZipFault(f"{name!r} is packed by method {method}, which packages do not use")

@@ -57,7 +57,7 @@ def parse_adopted(data: bytes, *, what: str = "the record") -> tuple[Adopted, ..
         raise StoreCorrupt(path=what, detail=f"larger than {MAX_RECORD_BYTES} bytes")
     try:
         record = _decoder.decode(data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeError) as error:
         raise StoreCorrupt(path=what, detail=str(error)) from error
     if record.adopted_version != RECORD_VERSION:
         raise StoreCorrupt(path=what, detail=f"version {record.adopted_version} is not known")

@@ -30,8 +30,9 @@ READ_TIMEOUT_S = 30.0
 MAX_REDIRECTS = 5
 
 _REDIRECTS = (301, 302, 303, 307, 308)
-# What may stand in a path as it is; a percent sign has been put there by whoever wrote the address.
-_PATH_SIGNS = "/%~!$&'()*+,;=:@"
+# What may stand in a path or query as it is; a percent sign has been put there by whoever wrote
+# the address.
+_SIGNS = "/%~!$&'()*+,;=:@?"
 
 Body = bytes | memoryview | None
 
@@ -163,7 +164,8 @@ class HttpClient:
         allowed = self._is_own(parts) or (self._any_https_host and parts.scheme == "https")
         if not location or not allowed:
             raise RedirectRefused(source=self.name, location=_shown(target))
-        return parts._replace(path=quote(parts.path, safe=_PATH_SIGNS)).geturl()
+        path, query = (quote(each, safe=_SIGNS) for each in (parts.path, parts.query))
+        return parts._replace(path=path, query=query).geturl()
 
     def _is_own(self, parts: SplitResult) -> bool:
         return (parts.scheme, _authority(parts)) == (self._base.scheme, _authority(self._base))
@@ -246,11 +248,11 @@ def parse_base(url: str) -> SplitResult:
     """Origin of an http or https address, with its path. Raises UsageError."""
     try:
         parts = _checked(url if "://" in url else f"http://{url}")
+        path = quote(parts.path, safe=_SIGNS)
     except ValueError as error:
         raise UsageError(detail=f"{url!r} is not an address: {error}") from error
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
         raise UsageError(detail=f"{url!r} is not an http or https address without a user name")
-    path = quote(parts.path, safe=_PATH_SIGNS)
     path = path if path.endswith("/") else path + "/"
     return parts._replace(path=path, query="", fragment="")
 

@@ -128,7 +128,7 @@ def check_framing(response: http.client.HTTPResponse, source: str) -> None:
         raise SourceBroken(source=source, detail=f"sent HTTP {response.status} unasked")
     if response.headers.get("transfer-encoding") and not response.chunked:
         raise SourceBroken(source=source, detail="sent a transfer encoding that is not chunked")
-    stated = {length.strip() for length in response.headers.get_all("content-length", [])}
+    stated = {length.strip(" \t") for length in response.headers.get_all("content-length", [])}
     if len(stated) > 1 or not all(map(_is_length, stated)):
         raise SourceBroken(
             source=source, detail=f"stated the length {' and '.join(sorted(stated))[:40]!r}"
