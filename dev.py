@@ -5,6 +5,8 @@ python dev.py demo  [args]   the whole story on this machine: HQ, two workers, a
 python dev.py test  [args]   the tests (args go to pytest)
 python dev.py lint           ruff, mypy for three systems, the import law
 python dev.py bench [args]   the measurements (args go to bench/run.py)
+python dev.py fuzz  [args]   hostile input for every parser (args go to tests/fuzz/run.py)
+python dev.py mutate [args]  each check removed: the tests must notice (tests/mutation/run.py)
 python dev.py words          take new words into the .po catalogues of src/, and compile them
 python dev.py lock           pin anew what pyproject.toml asks for
 """
@@ -36,7 +38,12 @@ VENV = ROOT / ".venv"
 STATE = VENV / "dev.json"
 UV = "uv==0.13.9"  # resolves for every system and Python at once, which pip does not
 # Each set of pins holds those named with it, at the same versions.
-HOLDS = {"run": ("run",), "bench": ("bench", "run"), "dev": ("dev", "bench", "run")}
+HOLDS = {
+    "run": ("run",),
+    "bench": ("bench", "run"),
+    "dev": ("dev", "bench", "run"),
+    "fuzz": ("fuzz", "dev", "bench", "run"),
+}
 IMPORT_LAW = "from importlinter.cli import lint_imports_command as run; run()"
 
 
@@ -172,6 +179,16 @@ def bench(arguments: "list[str]") -> NoReturn:
     become(ensure_environment("bench"), "bench/run.py", *arguments)
 
 
+def fuzz(arguments: "list[str]") -> NoReturn:
+    """Whatever reads what others wrote, under atheris where there is one."""
+    become(ensure_environment("fuzz"), "-m", "tests.fuzz.run", *arguments)
+
+
+def mutate(arguments: "list[str]") -> NoReturn:
+    """The checks, removed one at a time."""
+    become(ensure_environment("dev"), "-m", "tests.mutation.run", *arguments)
+
+
 def lint(_arguments: "list[str]") -> NoReturn:
     """Every check runs, so that one run names every fault; exit 1 when any found one."""
     python = str(ensure_environment("dev"))
@@ -208,6 +225,7 @@ def lock(arguments: "list[str]") -> NoReturn:
     plans = {
         "dev": [*everywhere, *extras, "--group=weights", "--group=dev", *arguments],
         "run": [*everywhere, *run],
+        "fuzz": [*everywhere, *extras, "--group=weights", "--group=fuzz", *as_in_dev, *arguments],
         "bench": [*everywhere, "--extra=publish", "--group=bench", *run],
         "windows": [*windows, "--extra=publish", "--group=test", *as_in_dev],
     }
@@ -231,6 +249,8 @@ COMMANDS = {
     "test": test,
     "lint": lint,
     "bench": bench,
+    "fuzz": fuzz,
+    "mutate": mutate,
     "words": words,
     "lock": lock,
 }

@@ -35,7 +35,7 @@ def dev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     def pip(_folder: Path, *arguments: str) -> None:
         asked.append("package" if "--editable" in arguments else Path(arguments[-1]).stem)
 
-    for name in ("run", "bench", "dev"):
+    for name in ("run", "bench", "dev", "fuzz"):
         (tmp_path / "requirements").mkdir(exist_ok=True)
         (tmp_path / f"requirements/{name}.txt").write_text("a==1\n", "utf-8")
     (tmp_path / "pyproject.toml").touch()
@@ -75,7 +75,12 @@ def test_the_bench_adds_to_what_the_demo_installed_and_serves_it(dev: ModuleType
     assert asked_for(dev, "dev") == ["dev"]
 
 
-@pytest.mark.parametrize("name", ["run", "bench", "dev"])
+def test_what_fuzzing_needs_serves_the_tests(dev: ModuleType) -> None:
+    asked_for(dev, "fuzz")
+    assert asked_for(dev, "dev") == asked_for(dev, "run") == []
+
+
+@pytest.mark.parametrize("name", ["run", "bench", "dev", "fuzz"])
 def test_a_changed_pin_makes_the_environment_anew(dev: ModuleType, name: str) -> None:
     asked_for(dev, name)
     (dev.ROOT / f"requirements/{name}.txt").write_text("a==2\n", "utf-8")

@@ -52,7 +52,7 @@ def test_every_package_is_pinned_and_hashed_and_no_host_is_named(path: Path) -> 
 
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system["sys_platform"])
-def test_run_is_a_part_of_bench_and_bench_of_dev(system: dict[str, str], python: str) -> None:
+def test_each_set_of_pins_is_a_part_of_the_next(system: dict[str, str], python: str) -> None:
     # dev.py adds one to an environment that holds a smaller, and takes the result for both.
     environment = {**system, "python_version": python, "python_full_version": f"{python}.9"}
     run = pinned(ROOT / "requirements/run.txt", environment)
@@ -62,6 +62,7 @@ def test_run_is_a_part_of_bench_and_bench_of_dev(system: dict[str, str], python:
     assert {"numpy", "gguf", "pyfastcdc"} <= bench.keys()
     assert run.items() <= bench.items()
     assert bench.items() <= dev.items()
+    assert dev.items() <= pinned(ROOT / "requirements/fuzz.txt", environment).items()
 
 
 def test_windows_under_wine_has_the_versions_of_dev() -> None:
