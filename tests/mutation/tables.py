@@ -1,0 +1,53 @@
+"""Which modules are mutated, the tests that must notice, and the mutants that nobody could."""
+
+from __future__ import annotations
+
+TESTS: dict[str, tuple[str, ...]] = {
+    # Below src/bitstation/ (a glob may name several): test files in the order in which they run.
+    "core/relpath.py": ("tests/unit/test_relpath.py", "tests/unit/test_manifest.py"),
+    "core/manifest.py": (
+        "tests/unit/test_manifest.py",
+        "tests/unit/test_schemas.py",
+        "tests/golden/test_conformance.py",
+    ),
+    "core/blockmap.py": ("tests/unit/test_blockmap.py", "tests/unit/test_plan.py"),
+    "worker/verify.py": (
+        "tests/engine/test_healing.py",
+        "tests/engine/test_eligible.py",
+        "tests/engine/test_seed_scenario.py",
+        "tests/engine/test_telling.py",
+    ),
+    "worker/activate.py": (
+        "tests/engine/test_locking.py",
+        "tests/engine/test_seed_scenario.py",
+        "tests/crash/test_stop_anywhere.py",
+    ),
+    "storage/proving.py": ("tests/unit/test_proving.py", "tests/engine/test_healing.py"),
+    "codec/blocks.py": ("tests/unit/test_recipes_packing.py", "tests/unit/test_codec_zstd.py"),
+    "worker/update.py": (
+        "tests/engine/test_releases_kept.py",
+        "tests/engine/test_telling.py",
+        "tests/engine/test_legacy.py",
+        "tests/engine/test_defects.py",
+        "tests/engine/test_healing.py",
+        "tests/engine/test_bundles.py",
+        "tests/contract/test_hq_updates.py",
+    ),
+    "transport/source.py": (
+        "tests/contract/test_sources.py",
+        "tests/contract/test_guided_sources.py",
+        "tests/contract/test_hq_updates.py",
+        "tests/engine/test_lies.py",
+        "tests/engine/test_legacy.py",
+    ),
+    "trust/*.py": ("tests/engine/test_telling.py",),
+}
+
+ONLY: dict[str, tuple[str, ...]] = {
+    # Of a module that does more than check: the functions that are mutated.
+    "worker/update.py": ("_check_allowed", "_check_bases"),
+}
+
+EQUIVALENT: dict[tuple[str, str, str, str], str] = {
+    # (module, function, before, after): why no test can tell it from the original.
+}
