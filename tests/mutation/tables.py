@@ -12,18 +12,13 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     "core/blockmap.py": ("tests/unit/test_blockmap.py", "tests/unit/test_plan.py"),
     "worker/verify.py": (
+        "tests/engine/test_verifying.py",
         "tests/engine/test_healing.py",
         "tests/engine/test_eligible.py",
-        "tests/engine/test_seed_scenario.py",
-        "tests/engine/test_telling.py",
     ),
-    "worker/activate.py": (
-        "tests/engine/test_locking.py",
-        "tests/engine/test_seed_scenario.py",
-        "tests/crash/test_stop_anywhere.py",
-    ),
+    "worker/activate.py": ("tests/engine/test_activating.py", "tests/engine/test_seed_scenario.py"),
     "storage/proving.py": ("tests/unit/test_proving.py", "tests/engine/test_healing.py"),
-    "codec/blocks.py": ("tests/unit/test_recipes_packing.py", "tests/unit/test_codec_zstd.py"),
+    "codec/blocks.py": ("tests/unit/test_codec_blocks.py",),
     "worker/update.py": (
         "tests/engine/test_releases_kept.py",
         "tests/engine/test_telling.py",
@@ -50,4 +45,23 @@ ONLY: dict[str, tuple[str, ...]] = {
 
 EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     # (module, function, before, after): why no test can tell it from the original.
+    (
+        *("storage/proving.py", "prove_files"),
+        "proof.facts is not None and proof.digest is not None",
+        "proof.digest is not None",
+    ): "for the types: what has a digest has facts",
+    ("core/relpath.py", "path_fault", "path.isascii()", "False"): (
+        "a short cut: what is asked of other text holds for ASCII too"
+    ),
+    ("core/relpath.py", "_name_fault", "not name.isascii()", "True"): (
+        "a short cut: the hidden characters of ASCII are refused above"
+    ),
+    (
+        *("core/relpath.py", "_name_fault"),
+        "'~' in name and _SHORT_ALIAS.match(name)",
+        "_SHORT_ALIAS.match(name)",
+    ): "a short cut: no name without a tilde matches",
+    ("core/relpath.py", "fold_key", "path.isascii()", "False"): (
+        "a short cut: ASCII folds to its lower case the long way too"
+    ),
 }

@@ -7,8 +7,8 @@ import os
 import pytest
 
 from tests.mutation.operators import mutants
-from tests.mutation.run import Case, cases, is_noticed, limits, sampled
-from tests.mutation.tables import EQUIVALENT
+from tests.mutation.run import PACKAGE, ROOT, Case, cases, is_noticed, limits, sampled
+from tests.mutation.tables import EQUIVALENT, TESTS
 
 # Their tests take a second or two; `python dev.py mutate` runs all modules.
 QUICK = ("core/relpath", "core/blockmap", "core/manifest", "codec/blocks")
@@ -52,6 +52,13 @@ def test_a_mutant_differs_in_one_place_and_says_where() -> None:
     assert {(each.where, each.line) for each in found} == {("A.f", 3), ("A.f", 4)}
     assert len({each.source for each in found}) == len(found) == 5
     assert all("class A" in each.source for each in found)
+
+
+@pytest.mark.parametrize("module", TESTS)
+def test_every_row_names_modules_and_tests_that_exist(module: str) -> None:
+    assert list(PACKAGE.glob(module))
+    assert TESTS[module]
+    assert all(list(ROOT.glob(test)) for test in TESTS[module])
 
 
 def test_every_mutant_that_is_explained_exists() -> None:

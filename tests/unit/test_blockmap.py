@@ -9,15 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bitstation.core import blockmap as module
 from bitstation.core.blockmap import (
     MAX_BLOCK_BYTES,
+    Block,
     BlockMap,
     Cut,
     Group,
     encode_blockmap,
     parse_blockmap,
+    whole_map,
 )
-from bitstation.core.digest import Digest
+from bitstation.core.digest import EMPTY, Digest
 from bitstation.core.varint import BinaryFault, BinaryReader, encode_varint
 from bitstation.errors import ManifestError
 
@@ -109,6 +112,33 @@ def test_a_map_that_contradicts_itself_is_refused(change: dict[str, object]) -> 
     fields = {name: getattr(SMALL, name) for name in SMALL.__struct_fields__}
     with pytest.raises(ManifestError):
         parse_blockmap(encode_blockmap(BlockMap(**{**fields, **change})))
+
+
+@pytest.mark.parametrize(("place", "value"), [(0, 0), (4, 2), (5, 9)])
+def test_what_a_later_version_may_write_is_refused(place: int, value: int) -> None:
+    data = bytearray(encode_blockmap(SMALL))
+    data[place] = value
+    with pytest.raises(ManifestError, match="is not known" if place else "does not begin"):
+        parse_blockmap(bytes(data))
+
+
+def test_a_map_beyond_the_limit_is_refused_before_it_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = encode_blockmap(SMALL)
+    monkeypatch.setattr(module, "MAX_MAP_BYTES", len(data))
+    assert parse_blockmap(data) == SMALL
+    with pytest.raises(ManifestError, match="larger than"):
+        parse_blockmap(data + b"\0")
+
+
+def test_a_file_that_is_one_block_has_a_map_without_being_cut() -> None:
+    whole = whole_map(digest(1), 7)
+    assert list(whole.blocks()) == [Block(0, 7, bytes.fromhex(digest(1)))]
+    assert whole.cut is Cut.WHOLE
+    empty = whole_map(EMPTY, 0)
+    assert (len(empty), empty.digests) == (0, b"")
+    assert parse_blockmap(encode_blockmap(empty)) == empty
 
 
 def test_a_lying_count_costs_no_memory() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from bitstation.errors import FileChanged, UpdateCancelled
 from bitstation.storage import hashing, proving
 from bitstation.storage.hashing import HASH_BLOCK_BYTES, Stop, hash_file
 from bitstation.storage.ledger import Ledger
-from bitstation.storage.proving import prove_files
+from bitstation.storage.proving import Proof, batches, prove_files
 
 
 @pytest.fixture
@@ -150,6 +152,64 @@ def test_a_stamp_that_another_run_is_just_changing_is_looked_at_again(
     monkeypatch.setattr(ledger, "locked", locked)
     (again,) = prove_files([files[1]], ledger)
     assert (again.digest, again.by_hash) == (first.digest, False)
+
+
+def test_only_what_is_there_and_not_proved_is_looked_at_again(
+    ledger: Ledger, files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    stat_facts, locked, locks = host.stat_facts, ledger.locked, []
+
+    def looking(path: Path) -> host.StatFacts:
+        looked.append(path.name)
+        return stat_facts(path)
+
+    def locking() -> AbstractContextManager[None]:
+        locks.append(1)
+        return locked()
+
+    prove_files(files[1:], ledger)
+    monkeypatch.setattr(host, "stat_facts", looking)
+    monkeypatch.setattr(ledger, "locked", locking)
+    monkeypatch.setattr(ledger, "record", lambda *_args, **_options: None)
+    monkeypatch.setattr(proving, "hash_file", lambda *_: (stat_facts(files[0]), EMPTY))
+
+    prove_files([*files[1:], tmp_path / "absent"], ledger)
+    assert (looked, locks) == (["f1", "f2", "f3", "f4", "absent"], [])
+
+    looked.clear()
+    prove_files([*files, tmp_path / "absent"], ledger)
+    # Then the ledger asks what time its volume has.
+    assert (looked[6:7], locks) == (["f0"], [1])
+    assert set(looked[7:]) <= {"clock"}
+
+
+def test_a_batch_ends_once_it_comes_to_the_limit(files: list[Path]) -> None:
+    sized = [Proof(None, False, host.stat_facts(path)) for path in files]
+    lists = [[each.facts.size for each in batch] for batch in batches(sized, 3000)]  # type: ignore[union-attr]
+    assert lists == [[0, 1000, 2000], [3000], [4000]]
+    assert list(batches([], 3000)) == []
+
+
+def test_once_one_fails_for_good_no_other_is_begun(
+    ledger: Ledger, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, over = [], threading.Event()
+
+    def hashing_once(path: Path, *_: object) -> object:
+        begun.append(path.name)
+        if len(begun) > 1:
+            over.wait(60)
+        raise UpdateCancelled
+
+    monkeypatch.setattr(proving, "hash_file", hashing_once)
+    with ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(host, "shared_pool", lambda: pool)
+        with pytest.raises(UpdateCancelled):
+            # In order, so that the one whose failure is heard first is the largest.
+            prove_files(files[::-1], ledger)
+        over.set()
+    assert len(begun) <= 2
 
 
 def test_being_told_to_stop_ends_it(ledger: Ledger, files: list[Path]) -> None:

@@ -115,6 +115,35 @@ def test_it_is_taken(path: str) -> None:
     assert path_fault(path) is None
 
 
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("", "empty path"),
+        ("/a", "absolute path"),
+        ("a//b", "empty name"),
+        ("a\\b", "backslash"),
+        ("..", "is not a name"),
+        ("/".join(["ñ" * 100] * 6), "longer than 1024 bytes"),
+        ("ñ" * 128, "a name longer than 255 bytes"),
+        ("a\x7fb", "is not allowed in a name"),
+        ("a\u200bb", "invisible"),
+    ],
+)
+def test_it_says_why(path: str, why: str) -> None:
+    fault = path_fault(path)
+    assert fault is not None
+    assert why in fault
+
+
+@pytest.mark.parametrize("letter", ["n", "ñ"])
+def test_the_longest_path_is_taken_and_one_byte_more_is_not(letter: str) -> None:
+    names = [letter * (200 // len(letter.encode()))] * 5
+    longest = "/".join([*names, "n" * (MAX_PATH_BYTES - 5 * 201)])
+    assert len(longest.encode()) == MAX_PATH_BYTES
+    assert path_fault(longest) is None
+    assert path_fault(longest + "n") == f"longer than {MAX_PATH_BYTES} bytes"
+
+
 @given(st.text(max_size=40))
 @example("\ud800")
 def test_a_path_that_is_taken_stays_below_its_folder(path: str) -> None:
@@ -172,6 +201,7 @@ def test_every_collision_is_named() -> None:
     assert len(found) == 3
     assert any("'A' collides with 'a'" in line for line in found)
     assert any("both a file and a folder" in line for line in found)
+    assert list(collisions(["a", "a"])) == ["'a' is listed twice"]
 
 
 @given(st.text(max_size=20))

@@ -67,7 +67,7 @@ def _name_fault(name: str) -> str | None:
         return "empty name between slashes or at an end"
     if name in (".", ".."):
         return f"{name!r} is not a name"
-    if len(name) > MAX_NAME_BYTES or len(name.encode("utf-8")) > MAX_NAME_BYTES:
+    if len(name.encode("utf-8")) > MAX_NAME_BYTES:
         return f"a name longer than {MAX_NAME_BYTES} bytes"
     if found := _FORBIDDEN.search(name):
         return f"character {found.group()!a} is not allowed in a name"
