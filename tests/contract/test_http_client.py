@@ -232,6 +232,8 @@ BROKEN = [
     broken("unknown coding", said(200, BODY, {"Transfer-Encoding": "gzip, chunked"})),
     broken("gzip", said(200, gzip.compress(BODY), {"Content-Encoding": "gzip"})),
     broken("chunk cut", chunked(BODY, end=b"40\r\nabc", then=Then.CLOSE)),
+    *(broken(f"chunk size {size}", chunked(BODY, end=size.encode() + b"\r\nabc\r\n0\r\n\r\n"))
+      for size in ("-1", "+3", "0x3", "0_3", "3 3", "")),
     broken("chunk size", chunked(BODY, end=b"zz\r\nabc\r\n0\r\n\r\n")),
     broken("last chunk lacking", chunked(BODY, end=b"", then=Then.CLOSE)),
     broken("not http", Said(b"SSH-2.0-OpenSSH_9.2\r\n", Then.CLOSE)),

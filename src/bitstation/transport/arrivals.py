@@ -31,6 +31,8 @@ MAX_HEAD_BYTES = 256 * 1024
 _FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*\r?\n")
 # The parser of headers takes a lone CR for the end of a line, others do not.
 _CLEAN = re.compile(rb"[^\r\n\0]*\r?\n?")
+# A chunk's size, or the end: int() of http.client takes -1, 0x1 and 1_0 too.
+_SIZE = re.compile(rb"(?:([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n\0]*)?\r?\n)?")
 
 
 class SlowestRate(msgspec.Struct, frozen=True):
@@ -122,6 +124,7 @@ class AnswerReader(io.BufferedReader):
         self._selector: selectors.BaseSelector | None = None
         self.has_more = False
         self._is_head = True
+        self._is_trailer = False
         self._lines = 0
         self._line_bytes = 0
 
@@ -137,10 +140,19 @@ class AnswerReader(io.BufferedReader):
         self._line_bytes += len(line)
         if self._lines > MAX_LINES or (self._is_head and self._line_bytes > MAX_HEAD_BYTES):
             raise BadLine("more lines than an answer can need")
-        is_free = not self._is_head or self._lines == 1 or line.startswith((b"HTTP/", b"\r", b"\n"))
-        if not (_CLEAN if is_free else _FIELD).fullmatch(line):
+        found = self._expected(line).fullmatch(line)
+        if not found:
             raise BadLine(_shown(line))
+        if found.re is _SIZE and found[1]:
+            self._is_trailer = int(found[1], 16) == 0
         return line
+
+    def _expected(self, line: bytes) -> re.Pattern[bytes]:
+        """What the line may look like where it stands."""
+        if not self._is_head:
+            return _CLEAN if self._is_trailer else _SIZE
+        is_free = self._lines == 1 or line.startswith((b"HTTP/", b"\r", b"\n"))
+        return _CLEAN if is_free else _FIELD
 
     def read1(self, size: int = -1, /) -> bytes:
         """Bytes of a chunk."""
