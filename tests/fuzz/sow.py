@@ -83,6 +83,12 @@ def answers() -> dict[str, bytes]:
         "busy": answer("HTTP/1.1 503 S\nRetry-After: 9\nContent-Length: 0"),
         "packed": answer("HTTP/1.1 200 OK\nContent-Encoding: gzip\nContent-Length: 1", b"x"),
         "old": answer("HTTP/1.0 200 OK", b"hello"),
+        "redirect-with-a-query": answer("HTTP/1.1 302 F\nLocation: /a?ü\nContent-Length: 0"),
+        "length-for-some-readers": b"\x02"
+        + answer("HTTP/1.1 206 P\nContent-Range: bytes 3-6/9\nContent-Length: 4\x1d", b"lloo")[1:],
+        "chunk-of-minus-one": answer(
+            "HTTP/1.1 400\nTransfer-Encoding: chunked", b"2\r\nhe\r\n-1\r\n"
+        ),
         "none": answer("HTTP/1.1 416 R\nContent-Range: bytes */9\nContent-Length: 0"),
     }
 
@@ -130,6 +136,7 @@ def documents() -> dict[str, bytes]:
         "catalog": json.dumps({"catalog_version": "2026.11.23", "tools": [row]}).encode(),
         "lock": json.dumps(lock).encode(),
         "adopted": encode_adopted([Adopted("/models/a", A, 9), Adopted("/models/b", B, 1, True)]),
+        "adopted-no-text": b'{"files":[{"path":"/models/\xff"}]}',
         "member": f"ranges/{A}/10-20".encode(),
         "blob": f"blobs/sha256/{A}".encode(),
         "limit": b"1.5MB/s@08:00-18:30",
