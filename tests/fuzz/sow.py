@@ -87,7 +87,7 @@ def answers() -> dict[str, bytes]:
         "length-for-some-readers": b"\x02"
         + answer("HTTP/1.1 206 P\nContent-Range: bytes 3-6/9\nContent-Length: 4\x1d", b"lloo")[1:],
         "chunk-of-minus-one": answer(
-            "HTTP/1.1 400\nTransfer-Encoding: chunked", b"2\r\nhe\r\n-1\r\n"
+            "HTTP/1.1 400\nTransfer-Encoding: chunked", b"2\r\nhe\r\n-1\r\nmore than was asked for"
         ),
         "none": answer("HTTP/1.1 416 R\nContent-Range: bytes */9\nContent-Length: 0"),
     }
