@@ -29,11 +29,9 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/contract/test_hq_updates.py",
     ),
     "transport/source.py": (
+        "tests/unit/test_source_checks.py",
         "tests/contract/test_sources.py",
         "tests/contract/test_guided_sources.py",
-        "tests/contract/test_hq_updates.py",
-        "tests/engine/test_lies.py",
-        "tests/engine/test_legacy.py",
     ),
     "trust/*.py": ("tests/engine/test_telling.py",),
 }
