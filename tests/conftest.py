@@ -51,6 +51,7 @@ REASONS: dict[str, Callable[[], bool]] = {
     # The test itself has just tried, on the volume it was given.
     "needs reflinks": lambda: True,
     "needs IPv6": lambda: True,
+    "needs mounts": lambda: True,
     "needs a case-sensitive volume": lambda: sys.platform in ("win32", "darwin"),
 }
 

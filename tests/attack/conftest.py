@@ -9,13 +9,17 @@ import pytest
 
 from bitstation import DeltaUpdater, host
 from bitstation.testing.faulty_disk import QuickDisk
+from bitstation.testing.local_hq import local_hq
 from bitstation.testing.releases import TOOL_ID, UNSIGNED
 from bitstation.transport.hq import HqSource
 from bitstation.worker import history, intake, run
 from tests.attack.clock import Clock
+from tests.attack.gates import GATES, Gate, gate_named
+from tests.attack.machine import FILES, Machine
 from tests.attack.network import Names, Worker, source_at
 from tests.attack.updates import FIRST, source_of, updates
 from tests.contract.web_server import WebServer, serving
+from tests.integration.hq_requests import Caller, calling
 
 MakeUpdater = Callable[..., DeltaUpdater]
 
@@ -93,3 +97,41 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
         monkeypatch.setattr(module, "datetime", clock)
     monkeypatch.setattr(host, "stat_facts", clock.stat_facts)
     return clock
+
+
+@pytest.fixture(scope="session")
+def hq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
+    """A real HQ, over which nobody has published yet."""
+    with local_hq(tmp_path_factory.mktemp("hq")) as running, calling(running) as caller:
+        yield caller
+
+
+@pytest.fixture(params=GATES)
+def gate(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gate:
+    """Each place at which the paths of a release are looked at."""
+    monkeypatch.setenv("BITSTATION_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return gate_named(request.param, tmp_path, request)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A machine with the earlier release."""
+    return Machine(tmp_path / "machine")
+
+
+@pytest.fixture
+def mapped(tmp_path: Path) -> Machine:
+    """A machine with a release whose model has a map."""
+    return Machine(tmp_path / "mapped", FIRST.release, source_of(FIRST))
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    """A folder of somebody else's, with the names that a release has."""
+    for path, data in FILES.items():
+        file = tmp_path / "theirs" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"theirs: " + data)
+    return tmp_path / "theirs"

@@ -81,7 +81,7 @@ def test_a_new_file_must_be_new(disk: Disk, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"there")
     with pytest.raises(FileExistsError):
         disk.open_new(tmp_path / "file")
-    with disk.open_new(tmp_path / "file", truncate=True) as file:
+    with disk.open_new(tmp_path / "file", replace=True) as file:
         file.write(b"x")
     assert (tmp_path / "file").read_bytes() == b"x"
 
@@ -197,9 +197,22 @@ def test_a_link_in_the_place_of_a_new_file_is_not_written_through(
     target = tmp_path / "target"
     target.write_bytes(b"stays")
     (tmp_path / "link").symlink_to(target)
-    for truncate in (False, True):
-        with pytest.raises(OSError, match="link"):
-            disk.open_new(tmp_path / "link", truncate=truncate)
+    with pytest.raises(FileExistsError):
+        disk.open_new(tmp_path / "link")
+    with disk.open_new(tmp_path / "link", replace=True) as file:
+        file.write(b"x")
+    assert target.read_bytes() == b"stays"
+    assert (tmp_path / "link").read_bytes() == b"x"
+
+
+def test_a_second_name_in_the_place_of_a_new_file_is_not_written_through(
+    disk: Disk, tmp_path: Path
+) -> None:
+    target = tmp_path / "target"
+    target.write_bytes(b"stays")
+    (tmp_path / "name").hardlink_to(target)
+    with disk.open_new(tmp_path / "name", replace=True) as file:
+        file.write(b"x")
     assert target.read_bytes() == b"stays"
 
 

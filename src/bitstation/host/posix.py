@@ -9,6 +9,7 @@ if sys.platform != "win32":
     import errno
     import fcntl
     import os
+    import re
     import stat
     from contextlib import suppress
     from functools import cache, lru_cache
@@ -16,6 +17,7 @@ if sys.platform != "win32":
 
     from bitstation.host.facts import StatFacts
 
+    _OCTAL = re.compile(rb"\\([0-7]{3})")
     _FICLONE = 0x40049409
     _SYNC_FILE_RANGE_WRITE = 2
     _M_TRIM_THRESHOLD = -1
@@ -63,7 +65,9 @@ if sys.platform != "win32":
                 return False
 
         def write_holder(self, text: str) -> None:
-            """Leave a note for whoever finds the lock taken."""
+            """Leave a note for whoever finds the lock taken, in a file that is nobody else's."""
+            if os.fstat(self._fd).st_nlink > 1:
+                return
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, text.encode("utf-8"), 0)
 
@@ -113,6 +117,23 @@ if sys.platform != "win32":
     def is_link(path: Path) -> bool:
         """Say whether the name itself is a link, so that what is below it lies elsewhere."""
         return path.is_symlink()
+
+    def mount_points() -> list[Path]:
+        """Folders at which other volumes, or other places of the same one, are mounted.
+
+        Only Linux is asked: a bind mount there is told by no look at the folder itself.
+        """
+        if sys.platform != "linux":
+            return []
+        try:
+            rows = Path("/proc/self/mountinfo").read_bytes().splitlines()
+        except OSError:
+            return []
+        places = [row.split(b" ")[4] for row in rows]
+        return [Path(os.fsdecode(_OCTAL.sub(_unescaped, place))) for place in places]
+
+    def _unescaped(match: re.Match[bytes]) -> bytes:
+        return bytes([int(match[1], 8)])
 
     def native_path(path: Path) -> Path:
         """Form of an absolute path that the system takes at any length it supports."""

@@ -101,7 +101,9 @@ if sys.platform == "win32":
                 pause_s *= 2
 
         def write_holder(self, text: str) -> None:
-            """Leave a note for whoever finds the lock taken."""
+            """Leave a note for whoever finds the lock taken, in a file that is nobody else's."""
+            if os.fstat(self._fd).st_nlink > 1:
+                return
             os.ftruncate(self._fd, 0)
             os.lseek(self._fd, 0, os.SEEK_SET)
             os.write(self._fd, text.encode("utf-8"))
@@ -177,6 +179,10 @@ if sys.platform == "win32":
         except FileNotFoundError:
             return False
         return bool(attributes & stat.FILE_ATTRIBUTE_REPARSE_POINT)
+
+    def mount_points() -> list[Path]:
+        """None: a volume that is mounted in a folder is a reparse point, as links are."""
+        return []
 
     def native_path(path: Path) -> Path:
         r"""Form of an absolute path that the system takes at any length (``\\?\``)."""

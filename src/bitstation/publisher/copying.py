@@ -37,7 +37,7 @@ class BlobCopier:
         """Bring one blob to its name, whose folder must be made durable by the caller."""
         temporary = self._work / blob.sha256
         with disk_errors(target, blob.size):
-            with self._disk.open_new(temporary, truncate=True) as out:
+            with self._disk.open_new(temporary, replace=True) as out:
                 file = cargo.file_of(blob.sha256)
                 if file is None or not self._take_file(file, blob, out, on_bytes):
                     self._read(blob, cargo, out, on_bytes)

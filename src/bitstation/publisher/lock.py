@@ -72,7 +72,7 @@ def _row_fault(row: JsonValue) -> str | None:
         return "not an object with exactly path, sha256, size and url"
     path, size, url = row["path"], row["size"], row["url"]
     if not isinstance(path, str) or (fault := path_fault(path)):
-        return f"path {path!r}: {fault if isinstance(path, str) else 'not a string'}"
+        return f"path {str(path)[:120]!r}: {fault if isinstance(path, str) else 'not a string'}"
     scope, rule = scope_of(path)
     if scope is not Scope.RELEASE:
         return f"path {path!r} belongs to the {scope.value} scope ({rule}), not to a release"

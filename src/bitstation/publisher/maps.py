@@ -71,7 +71,7 @@ class MapCache:
         temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
         with disk_errors(path, len(data)):
             self._disk.make_dir(self._folder)
-            with self._disk.open_new(temporary, truncate=True) as file:
+            with self._disk.open_new(temporary, replace=True) as file:
                 self._disk.write(file, data)
             self._disk.replace(temporary, path)
             self._unchecked_bytes += len(data)

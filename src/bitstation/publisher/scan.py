@@ -117,7 +117,7 @@ class _Scan:
             return None
         fault = path_fault(place.checked + entry.name)
         if fault:
-            self.faults.append(f"{path!r}: {fault}")
+            self.faults.append(f"{path[:120]!r}: {fault}")
         if is_folder:
             name = "_" if fault else entry.name
             return _Place(Path(entry.path), path + "/", place.checked + name + "/")

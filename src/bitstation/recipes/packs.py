@@ -40,7 +40,7 @@ class PackWriter:
         self._hasher = hashlib.sha256()
         self._buffer = bytearray()
         with disk_errors(path):
-            self._file = disk.open_new(path, truncate=True)
+            self._file = disk.open_new(path, replace=True)
 
     def add(self, data: bytes | bytearray) -> int:
         """Offset of these bytes in the pack."""

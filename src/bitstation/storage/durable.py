@@ -42,7 +42,7 @@ class Disk:
         new content is durable. Source: write, fsync, rename, fsync of the folder (OSDI 14, ALICE).
         """
         temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
-        with self.open_new(temporary, truncate=True) as file:
+        with self.open_new(temporary, replace=True) as file:
             if private:
                 host.make_private(temporary)
             self.write(file, data)
@@ -50,10 +50,16 @@ class Disk:
         self.replace(temporary, path)
         self.sync_dir(path.parent)
 
-    def open_new(self, path: Path, *, truncate: bool = False) -> BinaryIO:
-        """Create a file for unbuffered writing; it must not exist unless ``truncate``."""
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-        flags |= os.O_TRUNC if truncate else os.O_EXCL
+    def open_new(self, path: Path, *, replace: bool = False) -> BinaryIO:
+        """Create a file for unbuffered writing; it must not exist.
+
+        With ``replace`` a name that stands there is removed first. Its file is not emptied: it may
+        be a hard link that somebody planted, and have another name elsewhere.
+        """
+        if replace:
+            with contextlib.suppress(FileNotFoundError):
+                host.remove(path)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         return os.fdopen(os.open(path, flags | getattr(os, "O_NOINHERIT", 0), 0o666), "wb", 0)
 
     def open_within(self, path: Path) -> BinaryIO:

@@ -54,6 +54,8 @@ class Ledger:
         self._lock = threading.RLock()
         self._holds = 0
         path.parent.mkdir(parents=True, exist_ok=True)
+        for name in (path, path.with_name(_PROBE_NAME)):
+            _forget_shared(name)
         self._db = self._opened()
 
     @classmethod
@@ -219,6 +221,16 @@ class Ledger:
         probe.touch()
         os.utime(probe)
         return host.stat_facts(probe).change_ns
+
+
+def _forget_shared(path: Path) -> None:
+    """Remove a name whose file is another's too, by a link of either kind: we would write to it."""
+    try:
+        facts = host.stat_facts(path)
+    except FileNotFoundError:
+        return
+    if host.is_link(path) or (facts.is_file and facts.links > 1):
+        host.remove(path)
 
 
 def _connected(path: Path | str) -> sqlite3.Connection:

@@ -113,12 +113,28 @@ class ToolTree:
     def check_folders(self) -> None:
         """Refuse control and release folders that are links: what is below would lie elsewhere.
 
-        Raises StoreError, OSError.
+        So it does at a mount point inside of them; the folder of all releases may be one. Raises
+        StoreError, OSError.
         """
         folders = [self.control, self.releases]
         if self.releases.is_dir() and not host.is_link(self.releases):
             folders.extend(self.releases.iterdir())
         for folder in folders:
+            check_plain(folder)
+        inside = {Path(os.path.realpath(self.control)), Path(os.path.realpath(self.releases))}
+        for place in host.mount_points():
+            if not inside.isdisjoint(place.parents):
+                detail = "is a mount point; a plain folder is needed"
+                raise StoreError(path=str(place), detail=detail)
+
+    def check_staged(self, path: Path) -> None:
+        """Refuse a file of staging above which a folder has become a link since it was made.
+
+        Asked right before each file is begun. Raises StoreError. Cost: one look a folder above.
+        """
+        for folder in path.parents:
+            if folder == self.releases:
+                return
             check_plain(folder)
 
     def current_version(self) -> str | None:

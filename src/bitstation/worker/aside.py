@@ -45,7 +45,7 @@ def copy_file(run: Run, source: Path, target: Path) -> int:
     """
     with (
         source.open("rb", buffering=0) as reader,
-        run.disk.open_new(target, truncate=True) as writer,
+        run.disk.open_new(target, replace=True) as writer,
     ):
         if not run.disk.clone(reader, writer):
             block = memoryview(bytearray(_BLOCK_BYTES))

@@ -46,7 +46,7 @@ def can_share(run: Run) -> bool:
     # Not a name of the lock: Windows removes no name of a file that is open.
     probe, twin = run.tree.control / "probe", run.tree.control / "probe-twin"
     run.disk.remove(twin)
-    run.disk.open_new(probe, truncate=True).close()
+    run.disk.open_new(probe, replace=True).close()
     try:
         run.disk.link(probe, twin)
     except OSError:

@@ -105,7 +105,7 @@ class Lending:
         """Try it: a clone costs nothing where the volume can, and nothing where it cannot."""
         run, probe = self._run, self._run.tree.control / "probe"
         try:
-            with source.open("rb", 0) as reader, run.disk.open_new(probe, truncate=True) as writer:
+            with source.open("rb", 0) as reader, run.disk.open_new(probe, replace=True) as writer:
                 return run.disk.clone(reader, writer)
         except OSError:
             return False

@@ -115,6 +115,7 @@ def stage(run: Run, base: Manifest | None, target: Resolved, source: Source) -> 
         keep_papers(run, manifest.manifest_hash, papers)
     assembly = Assembly(run, plan, staging, held)
     assembly.fill(source, kept)
+    run.tree.check_staged(staging / MANIFEST_NAME)
     carry(run, base, staging, manifest)
     run.disk.write_file(staging / MANIFEST_NAME, target.manifest_bytes)
     if plan.given_up is not None:
@@ -207,6 +208,9 @@ def _plan_to_resume(run: Run, base: Manifest | None, target: Manifest) -> Plan |
     """Plan of an interrupted run for exactly this release; None when there is none to trust."""
     begin = read_journal(run.tree.journal).begin
     if begin is None or begin.manifest_hash != target.manifest_hash:
+        return None
+    if host.is_link(run.tree.staging(target.tool_version)):
+        # What lies there is not ours to go on with, nor to clear away.
         return None
     try:
         plan = parse_plan(run.tree.plan.read_bytes(), str(run.tree.plan))
