@@ -16,7 +16,7 @@ from bitstation.core.digest import Digest
 from bitstation.errors import IntegrityError, StoreError
 from bitstation.testing.invariants import look_at
 from bitstation.testing.memory_source import MemorySource
-from tests.attack.machine import NEW, Machine
+from tests.attack.machine import NEW, OLD, Machine
 from tests.attack.planting import LATER, PLACES, RACED, acting, plant
 from tests.attack.updates import EDITED, FIRST, SECOND
 from tests.attack.updates import source_of as mapped_source
@@ -100,6 +100,7 @@ def test_p31_parent_of_a_file_built_from_blocks(
 ) -> None:
     """The file is open by then: what is written goes where it was, and none of it counts."""
     (theirs / "model.bin").write_bytes(bytes(len(EDITED)))
+    (theirs / "run.py").write_bytes(b"theirs")
     staging, before = mapped.tree.staging("1.1.0"), look_at(theirs)
     source = acting(mapped_source(SECOND, FIRST), digest, lambda: plant(staging, theirs))
     with pytest.raises((StoreError, IntegrityError)):
@@ -107,3 +108,18 @@ def test_p31_parent_of_a_file_built_from_blocks(
     assert look_at(theirs) == before
     mapped.heals(mapped_source(SECOND, FIRST), SECOND.release.manifest)
     assert look_at(theirs) == before
+
+
+def test_p31_parent_of_what_is_mended(machine: Machine, theirs: Path) -> None:
+    """What lies behind the link is not taken for what was fetched, and is not moved away."""
+    for path in ("lib/x.py", "main.py"):
+        (machine.tree.release("1.0.0") / path).unlink()
+    digest = next(row.sha256 for row in OLD.manifest.entries if row.path == "main.py")
+    link, before = machine.tree.staging_area / "mend", look_at(theirs)
+    source = acting(MemorySource(OLD), digest, lambda: plant(link, theirs))
+    with pytest.raises(StoreError):
+        machine.updater.repair(source)
+    assert look_at(theirs) == before
+    machine.updater.repair(MemorySource(OLD))
+    assert look_at(theirs) == before
+    assert machine.updater.verify(deep=True).damaged == ()

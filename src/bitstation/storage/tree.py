@@ -127,15 +127,15 @@ class ToolTree:
                 detail = "is a mount point; a plain folder is needed"
                 raise StoreError(path=str(place), detail=detail)
 
-    def check_staged(self, path: Path) -> None:
-        """Refuse a file of staging above which a folder has become a link since it was made.
+    def check_staged(self, folder: Path) -> None:
+        """Refuse a folder in staging that has become a link since it was made, or lies below one.
 
-        Asked right before each file is begun. Raises StoreError. Cost: one look a folder above.
+        Asked right before a file in it is begun. Raises StoreError. Cost: one look a folder above.
         """
-        for folder in path.parents:
-            if folder == self.releases:
+        for above in (folder, *folder.parents):
+            if above == self.releases:
                 return
-            check_plain(folder)
+            check_plain(above)
 
     def current_version(self) -> str | None:
         """Version that the pointer names; None when there is no readable pointer."""

@@ -115,11 +115,12 @@ class Assembly:
         """
         run, digests = self._run, {entry.path: entry.sha256 for entry in self._plan.entries}
         self._sync()
+        for folder in {(self._staging / path).parent for path in self._written}:
+            run.tree.check_staged(folder)
         proofs = []
         for path, before in self._written.items():
             full = self._staging / path
             if before.size >= LINK_FROM_BYTES and before.is_writable:
-                run.tree.check_staged(full)
                 run.disk.set_writable(full, False)
             after = host.stat_facts(full)
             if after[:4] == before[:4]:
@@ -242,7 +243,7 @@ class Assembly:
     def _copy(self, entry: PlanEntry) -> bool:
         """Place an entry from local bytes; False when no local file holds them after all."""
         run, target = self._run, self._staging / entry.path
-        run.tree.check_staged(target)
+        run.tree.check_staged(target.parent)
         run.disk.remove(target)
         for source in self._local_sources(entry):
             run.stop.check()

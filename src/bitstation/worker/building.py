@@ -218,7 +218,7 @@ class Building:
 
     def _open(self) -> BinaryIO:
         disk = self._run.disk
-        self._run.tree.check_staged(self.path)
+        self._run.tree.check_staged(self.path.parent)
         if self._exists:
             return disk.open_within(self.path)
         disk.remove(self.path)

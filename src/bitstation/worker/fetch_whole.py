@@ -41,7 +41,7 @@ class FileFetcher:
         blamed: set[str] = set()
         while True:
             self._intake.check()
-            self._run.tree.check_staged(target)
+            self._run.tree.check_staged(target.parent)
             self._run.disk.remove(target)
             actual, givers = self._receive(entry, target)
             if actual == entry.sha256:

@@ -115,7 +115,7 @@ def stage(run: Run, base: Manifest | None, target: Resolved, source: Source) -> 
         keep_papers(run, manifest.manifest_hash, papers)
     assembly = Assembly(run, plan, staging, held)
     assembly.fill(source, kept)
-    run.tree.check_staged(staging / MANIFEST_NAME)
+    run.tree.check_staged(staging)
     carry(run, base, staging, manifest)
     run.disk.write_file(staging / MANIFEST_NAME, target.manifest_bytes)
     if plan.given_up is not None:
