@@ -14,6 +14,7 @@ from bitstation.testing.releases import TOOL_ID, UNSIGNED
 from bitstation.transport.hq import HqSource
 from bitstation.worker import history, intake, run
 from tests.attack.clock import Clock
+from tests.attack.entrances import Entrances
 from tests.attack.gates import GATES, Gate, gate_named
 from tests.attack.machine import FILES, Machine
 from tests.attack.network import Names, Worker, source_at
@@ -135,3 +136,16 @@ def theirs(tmp_path: Path) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"theirs: " + data)
     return tmp_path / "theirs"
+
+
+@pytest.fixture
+def entrances(tmp_path: Path, hq: Caller) -> Entrances:
+    """Every way by which a manifest comes in."""
+    return Entrances(tmp_path, hq)
+
+
+@pytest.fixture
+def publisher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to publish from, with a cache of its own."""
+    monkeypatch.setenv("BITSTATION_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path

@@ -1,4 +1,4 @@
-"""Group P of the threats, 40: paths in the addresses that HQ is asked, encoded once, twice, oddly."""
+"""Group P of the threats, 40: paths in addresses that HQ is asked, encoded once, twice, oddly."""
 
 from __future__ import annotations
 
