@@ -21,6 +21,7 @@ from bitstation.models.detect import detect
 from bitstation.models.layout import Layout
 from bitstation.storage.hashing import OnBytes, Stop
 from bitstation.storage.ledger import Ledger
+from bitstation.storage.proving import is_durable
 
 PIECE_BYTES = 8 * BLOCK_BYTES
 """Read at a time, two in memory at once. Small pieces cost more handing over than hashing."""
@@ -69,7 +70,8 @@ def prove_model(
     # Before the reading, for a later change in the tick of the last one would not show.
     moment_ns = ledger.moment_past([host.stat_facts(path)])
     facts, digest, blockmap = map_model(path, layout, on_bytes, stop)
-    ledger.record([(facts, digest)], read_from_ns=moment_ns)
+    if is_durable(path, facts, moment_ns):
+        ledger.record([(facts, digest)], read_from_ns=moment_ns)
     return blockmap
 
 

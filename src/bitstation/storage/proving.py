@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
 from bitstation import host
 from bitstation.core.digest import Digest
 from bitstation.errors import FileChanged
+from bitstation.storage.durable import Disk
 from bitstation.storage.hashing import OnBytes, Stop, hash_file
 from bitstation.storage.ledger import Ledger
 
 # Files hashed before their proofs are recorded: a kill costs at most this much hashing again.
 _BATCH_BYTES = 4 * 1024 * 1024 * 1024
+# Systems write what is in memory only to the disk within a minute, frugal laptops within ten.
+_WRITTEN_BACK_NS = 600 * 1_000_000_000
+
+Sync = Callable[[Path], None]
 
 
 class Proof(NamedTuple):
     """What is known of a file.
 
-    ``digest`` is None when it is absent, no plain file, cannot be read, or changes while it is
-    read; ``facts`` is None when there is no such name.
+    ``digest`` is None when it is absent, no plain file, cannot be read, changes while it is read,
+    or cannot be made durable; ``facts`` is None when there is no such name.
     """
 
     digest: Digest | None
@@ -34,7 +39,7 @@ class _Unread(NamedTuple):
     facts: host.StatFacts
 
 
-def prove_files(
+def prove_files(  # noqa: PLR0913 - each of them is the caller's to say
     paths: Sequence[Path],
     ledger: Ledger,
     *,
@@ -42,11 +47,13 @@ def prove_files(
     on_total: OnBytes | None = None,
     on_bytes: OnBytes | None = None,
     stop: Stop | None = None,
+    sync: Sync | None = None,
 ) -> list[Proof]:
     """Proofs of files, in order; what had to be hashed is recorded. ``deep`` hashes all.
 
-    ``on_total`` is told once how many bytes will be hashed, when there are any; ``on_bytes`` each
-    count of them that was.
+    A file that changed of late is made durable first (by ``sync``): a record may outlive a loss of
+    power, and so must the content that it speaks of. ``on_total`` is told once how many bytes will
+    be hashed, when there are any; ``on_bytes`` each count of them that was.
 
     Raises UpdateCancelled, StoreError of the ledger.
     Cost: a stat and a lookup a file, plus one read of each file that the ledger does not prove.
@@ -65,15 +72,34 @@ def prove_files(
         # Before the reading, for a later change in the tick of the last one would not show.
         moment_ns = ledger.moment_past(each.facts for each in batch)
         hashed = _hash_all(batch, on_bytes, stop)
-        known = [
-            (proof.facts, proof.digest)
-            for proof in hashed
-            if proof.facts is not None and proof.digest is not None
-        ]
-        ledger.record(known, read_from_ns=moment_ns)
+        known = []
         for each, proof in zip(batch, hashed, strict=True):
             proofs[each.number] = proof
+            if proof.facts is None or proof.digest is None:
+                continue
+            try:
+                if is_durable(each.path, proof.facts, moment_ns, sync):
+                    known.append((proof.facts, proof.digest))
+            except OSError:
+                # A second try would not tell: the system takes what it could not write as written.
+                proofs[each.number] = Proof(None, True, proof.facts)
+        ledger.record(known, read_from_ns=moment_ns)
     return proofs
+
+
+def is_durable(path: Path, facts: host.StatFacts, now_ns: int, sync: Sync | None = None) -> bool:
+    """Say whether a file that was just read is on the disk, having made sure if need be.
+
+    False where it may not be opened for that, as a read-only file of Windows: a record of it can
+    wait until it is old enough. Raises OSError when it did not get to the disk.
+    """
+    if now_ns - facts.change_ns >= _WRITTEN_BACK_NS:
+        return True
+    try:
+        (sync or Disk().sync_path)(path)
+    except PermissionError:
+        return False
+    return True
 
 
 def _known(path: Path, ledger: Ledger, deep: bool) -> Proof:

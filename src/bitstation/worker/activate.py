@@ -7,6 +7,7 @@ next run finish the move; after it the new release is current.
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 from bitstation.core.events import PhaseChanged, ReleaseActivated
@@ -50,14 +51,24 @@ def move_into_place(run: Run, staging: Path, release: Path) -> None:
             if error.errno not in _MOVE_FILES:
                 raise
     paths = [path for path in files_below(staging) if path != MANIFEST_NAME]
+    folders = {release, *((release / path).parent for path in paths)}
+    for folder in sorted(folders):
+        run.disk.make_dir(folder)
+    # What moves into a folder that is lost is lost with it.
+    run.disk.sync_dirs(folders, run.root.path)
     for path in paths:
-        run.disk.make_dir((release / path).parent)
         move_file(staging / path, release / path, run.disk, run.ledger)
-    run.disk.sync_dirs([release, *((release / path).parent for path in paths)], run.root.path)
+    sync_names(run, release)
     if (staging / MANIFEST_NAME).exists():
         run.disk.replace(staging / MANIFEST_NAME, release / MANIFEST_NAME)
         run.disk.sync_dir(release)
     run.disk.remove_tree(staging)
+
+
+def sync_names(run: Run, release: Path) -> None:
+    """Make every name of a release durable: a run that was killed may have moved some of them."""
+    below = [Path(folder) for folder, _folders, _files in os.walk(release)]
+    run.disk.sync_dirs(below, run.root.path)
 
 
 def point_to(run: Run, manifest: Manifest, deleted_files: int) -> None:

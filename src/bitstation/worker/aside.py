@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,24 +16,26 @@ _BLOCK_BYTES = 1024 * 1024
 def set_aside(run: Run, version: str, folder: Path, paths: Iterable[str]) -> Path:
     """Move files of a release folder to user_data/from-v{version}, durably; where they are now.
 
-    Raises OSError. Crash: each file is in the one place or the other.
+    Whoever removes the folder next asks this also when no such file is left: an earlier run may
+    have been killed over moving them. Raises OSError. Crash: each file is in the one place or the
+    other.
     """
     aside = run.tree.user_data / f"from-v{version}"
-    parents = set()
-    for path in paths:
-        target = _free_name(aside / path)
-        run.disk.make_dir(target.parent)
-        _move(run, folder / path, target)
-        parents.add(target.parent)
-    if parents:
-        run.disk.sync_dirs(parents, run.tree.path)
+    moved = list(paths)
+    if moved:
+        _make_durable(run, {(aside / path).parent for path in moved})
+    for path in moved:
+        _move(run, folder / path, _free_name(aside / path))
+    if aside.is_dir():
+        below = [Path(each) for each, _folders, _files in os.walk(aside)]
+        run.disk.sync_dirs(below, run.tree.path)
     return aside
 
 
 def set_folder_aside(run: Run, version: str, folder: Path) -> Path:
     """Move a whole folder of which nobody knows what is whose; where it is now. Raises OSError."""
     aside = _free_name(run.tree.user_data / f"from-v{version}")
-    run.disk.make_dir(aside.parent)
+    _make_durable(run, {aside.parent})
     run.disk.replace(folder, aside)
     run.disk.sync_dirs([aside.parent, folder.parent], run.tree.path)
     return aside
@@ -55,6 +58,13 @@ def copy_file(run: Run, source: Path, target: Path) -> int:
         run.disk.sync_file(writer)
     run.disk.copy_stamps(source, target)
     return target.stat().st_size
+
+
+def _make_durable(run: Run, folders: set[Path]) -> None:
+    """Have folders there for good: what moves into one that is lost is lost with it."""
+    for folder in sorted(folders):
+        run.disk.make_dir(folder)
+    run.disk.sync_dirs(folders, run.tree.path)
 
 
 def _move(run: Run, source: Path, target: Path) -> None:

@@ -129,7 +129,7 @@ class Assembly:
         return list(self._written)
 
     def _sync(self) -> None:
-        """All new files, several at once, then all folders.
+        """All new files, several at once, then all folders up to the root.
 
         Linked files are durable already, and so are those that an earlier call made read-only.
         """
@@ -141,8 +141,7 @@ class Assembly:
         for future in futures:
             future.result()
         below = [Path(folder) for folder, _folders, _files in os.walk(self._staging)]
-        for folder in (*reversed(below), self._staging.parent):
-            run.disk.sync_dir(folder)
+        run.disk.sync_dirs(below, run.root.path)
 
     def _make_folders(self) -> None:
         folders = {self._staging / entry.path for entry in self._plan.entries}

@@ -77,7 +77,7 @@ def retire(run: Run, version: str, *, asks: bool = True) -> list[OSError]:
     keeps = policy not in ("aggressive", "manual")
     aside = None
     try:
-        if keeps and unlisted:
+        if keeps:
             aside = set_aside(run, version, folder, unlisted)
         _remove(run, version)
     except OSError as error:
@@ -89,7 +89,7 @@ def retire(run: Run, version: str, *, asks: bool = True) -> list[OSError]:
         version=version,
         set_aside=len(unlisted) if keeps else 0,
         destroyed=0 if keeps else len(unlisted),
-        folder=str(aside or ""),
+        folder=str(aside) if aside and unlisted else "",
     )
     return []
 

@@ -158,5 +158,11 @@ def prove(run: Run, paths: list[Path], *, deep: bool = False) -> list[Proof]:
             run.emit(TransferProgress, phase="hash", done_bytes=done_bytes)
 
     return prove_files(
-        paths, run.ledger, deep=deep, on_total=on_total, on_bytes=on_bytes, stop=run.stop
+        paths,
+        run.ledger,
+        deep=deep,
+        on_total=on_total,
+        on_bytes=on_bytes,
+        stop=run.stop,
+        sync=run.disk.sync_path,
     )

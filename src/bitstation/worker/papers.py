@@ -79,14 +79,18 @@ def atlas_of(tree: ToolTree, manifest_hash: str) -> Atlas:
 
 
 def local_atlases(run: Run) -> Iterator[Atlas]:
-    """Atlases of all tools of this machine, those of this tool first."""
+    """Atlases of the kept releases of all tools of this machine, those of this tool first.
+
+    Not of one that was begun: it would name files that are not here as the place of their blocks.
+    """
     others = (tree for tree in run.root.tools() if tree.tool_id != run.tree.tool_id)
     for tree in (run.tree, *others):
         try:
             names = sorted(path.name for path in tree.atlases.iterdir())
         except OSError:
             continue
-        yield from (atlas_of(tree, name) for name in names)
+        kept = _kept_hashes(tree)
+        yield from (atlas_of(tree, name) for name in names if name in kept)
 
 
 def keep_atlas(run: Run, manifest_hash: Digest, data: bytes) -> None:
@@ -116,10 +120,14 @@ def learn_atlas(run: Run, manifest_hash: Digest, data: bytes) -> None:
         keep_atlas(run, manifest_hash, data)
 
 
+def _kept_hashes(tree: ToolTree) -> set[str | None]:
+    return {known_hash(tree, version) for version in tree.kept_versions()}
+
+
 def forget_atlases(run: Run) -> None:
     """Remove the atlases of releases that are not here any more."""
     tree = run.tree
-    kept = {known_hash(tree, version) for version in tree.kept_versions()}
+    kept = _kept_hashes(tree)
     with contextlib.suppress(OSError):
         for path in list(tree.atlases.iterdir()):
             if path.name not in kept:

@@ -13,7 +13,7 @@ from bitstation.core.manifest import Manifest
 from bitstation.core.scopes import MANIFEST_NAME
 from bitstation.storage.journal import Begin, read_journal
 from bitstation.storage.tree import ToolTree
-from bitstation.worker.activate import move_into_place, point_to
+from bitstation.worker.activate import move_into_place, point_to, sync_names
 from bitstation.worker.collect import clear_leftovers, collect
 from bitstation.worker.history import append_recovered
 from bitstation.worker.inventory import is_proved, prove_entries
@@ -83,6 +83,7 @@ def _finish_activation(run: Run, version: str) -> None:
         move_into_place(run, tree.staging(version), tree.release(version))
     manifest = tree.manifest(version)
     if manifest is not None and _is_whole(run, manifest):
+        sync_names(run, tree.release(version))
         point_to(run, manifest, deleted_files=0)
 
 

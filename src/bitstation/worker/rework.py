@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from bitstation import host
+from bitstation.core.lifecycle import Step
 from bitstation.core.moves import Move, order_moves
 from bitstation.core.plan import How, Plan, PlanEntry
 from bitstation.core.recipe import Copy
 from bitstation.storage.hashing import read_full
+from bitstation.storage.journal import StepBegun
 from bitstation.storage.reuse import move_file
 from bitstation.worker.aside import set_aside
 from bitstation.worker.building import Building
@@ -55,16 +57,20 @@ def give_up(run: Run, plan: Plan, staging: Path) -> None:
         if manifest is not None:
             folder = tree.release(version)
             unlisted = left_behind(folder, manifest, staging, manifest)
-            if unlisted and manifest.delete_policy != "aggressive":
+            if manifest.delete_policy != "aggressive":
                 set_aside(run, version, folder, unlisted)
         _take_out(run, version, gone)
-    for entry in filter(is_rework, plan.entries):
+    reworked = list(filter(is_rework, plan.entries))
+    for entry in reworked:
         target = staging / entry.path
         if not target.exists() and (gone / entry.origin).exists():
             run.disk.make_dir(target.parent)
             move_file(gone / entry.origin, target, run.disk, run.ledger)
             run.disk.set_writable(target, True)
-    run.disk.sync_dirs([staging], run.root.path)
+    run.disk.sync_dirs([(staging / entry.path).parent for entry in reworked], run.root.path)
+    # NTFS syncs no folder, but with a file all that it journaled before: the pointer must be gone
+    # for good before a byte of what it named is changed.
+    run.journal.append(StepBegun(Step.STAGING), durable=True)
     discard_tree(run, gone)
 
 
