@@ -13,6 +13,9 @@ import pytest
 from bitstation.testing.faulty_disk import FaultyDisk
 from tests.crash.outcomes import error_of, holds
 from tests.crash.scenes import REPAIR, SCENES, Scene, Stage
+from bitstation.testing.releases import TOOL_ID
+from bitstation.testing.scenes import REPAIR, SCENES, Scene
+from bitstation.testing.stage import Stage
 
 
 class Fault(NamedTuple):

@@ -11,7 +11,8 @@ import pytest
 from bitstation.testing.faulty_disk import FaultyDisk, Stopped
 from bitstation.testing.invariants import check_settled
 from bitstation.testing.releases import TOOL_ID
-from tests.crash.scenes import OLD, REPAIR, SCENES, Scene, Stage
+from bitstation.testing.scenes import OLD, REPAIR, SCENES, Scene
+from bitstation.testing.stage import Stage
 
 MOST_CALLS = 600
 # The last part of the calls that move what was verified: a folder, or a file that only NEW has.

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
 
-from bitstation import DeltaUpdater, Eligibility
+from bitstation import DeltaUpdater
 from bitstation.core.digest import digest_of
-from bitstation.errors import NotFound
-from bitstation.storage.durable import Disk
+from bitstation.errors import NoInstallation, NotFound
 from bitstation.storage.reuse import LINK_FROM_BYTES
 from bitstation.testing.faulty_disk import QuickDisk
-from bitstation.testing.invariants import Invariants, wrong_files
 from bitstation.testing.mapped import guide_to, map_release, offer
 from bitstation.testing.memory_source import MemorySource
-from bitstation.testing.releases import TOOL_ID, Release, make_release
+from bitstation.testing.releases import Release, make_release
+from bitstation.worker import fit
 from bitstation.worker.run import Options
 
 OTHER_ID = "other-tool"
@@ -51,6 +51,9 @@ NEW = make_release(
     ignore_globs=["*.local"],
 )
 NEWER = make_release({"models/b.gguf": OTHER_MODEL, "src/main.py": b"print(3)"}, "1.2.0")
+TWINS = make_release(
+    {"models/c.gguf": MODEL[2:] + b"!!", "models/twin.gguf": MODEL[2:] + b"!!"}, "1.3.0"
+)
 OTHER = make_release({"models/a.gguf": MODEL}, "3.0.0", tool_id=OTHER_ID)
 
 WEIGHTS = random.Random(7).randbytes(LINK_FROM_BYTES + 1000)
@@ -70,12 +73,26 @@ BY_BLOCKS_NEW = map_release(
     block_bytes=40_000,
 )
 
+_BLOCKS = [WEIGHTS[at : at + 10_000] for at in range(0, len(WEIGHTS), 10_000)]
+# All is shifted, two blocks change places, one is new.
+_REORDERED = b"".join([b"H" * 10_000, *_BLOCKS[:5], _BLOCKS[7], _BLOCKS[6], *_BLOCKS[8:20]])
+TIGHT_OLD = map_release(
+    make_release({"models/a.gguf": WEIGHTS, "src/main.py": b"print(1)"}, "1.0.0"),
+    block_bytes=10_000,
+)
+TIGHT_NEW = map_release(
+    make_release({"models/a.gguf": _REORDERED, "src/main.py": b"print(2)"}, "1.1.0"),
+    block_bytes=10_000,
+)
+_TIGHT_BYTES = 4 * 1024 * 1024 + 100_000
+"""The margin that an update leaves, and too little for a second model."""
+
 Act = Callable[[DeltaUpdater, MemorySource], object]
 
 
 def plain_source() -> MemorySource:
     """Releases of which nothing but the manifests is known."""
-    return MemorySource(OLD, NEW, NEWER, OTHER)
+    return MemorySource(OLD, NEW, NEWER, TWINS, OTHER)
 
 
 def guided_source() -> MemorySource:
@@ -87,8 +104,20 @@ def guided_source() -> MemorySource:
     return source
 
 
+def tight_source() -> MemorySource:
+    """Releases of a model whose blocks change places."""
+    source = MemorySource(OTHER)
+    offer(source, TIGHT_OLD, guide_to(TIGHT_OLD))
+    offer(source, TIGHT_NEW, guide_to(TIGHT_NEW))
+    offer(source, TIGHT_NEW, guide_to(TIGHT_NEW, TIGHT_OLD), TIGHT_OLD)
+    return source
+
+
 class Scene(NamedTuple):
-    """``before`` was done in peace, ``act`` is stopped; ``goal`` must then be reachable."""
+    """``before`` was done in peace, ``act`` is stopped; ``goal`` must then be reachable.
+
+    ``again`` is how the command is given once more, where not by the same act.
+    """
 
     name: str
     before: tuple[Act, ...]
@@ -98,26 +127,67 @@ class Scene(NamedTuple):
     may_be_absent: bool = False
     """Whether no release may be current after the stop."""
     make_source: Callable[[], MemorySource] = plain_source
+    again: Act | None = None
+    options: Options = Options(allow_downgrade=True)
+    is_damaged: bool = False
+    """Whether the release is not whole before the act."""
+    is_busy: bool = False
+    """Whether folders cannot be renamed, as on Windows while a program looks into them."""
 
 
 def update_to(release: Release) -> Act:
+    """Act that updates to a release."""
     return lambda updater, source: updater.update(source, release.version)
 
 
+def without_room(updater: DeltaUpdater, source: MemorySource) -> object:
+    """The installed release is given up for one that there is no room for beside it."""
+    with mock.patch.object(fit, "free_bytes", return_value=_TIGHT_BYTES):
+        return updater.update(source, TIGHT_NEW.release.version)
+
+
+def keeping_more(release: Release) -> Act:
+    """Act that updates to a release and keeps more of the earlier ones than is usual."""
+
+    def act(updater: DeltaUpdater, source: MemorySource) -> object:
+        patient = DeltaUpdater(updater.tree.path, disk=QuickDisk(), options=Options(keep=5))
+        return patient.update(source, release.version)
+
+    return act
+
+
 def rolled_back(updater: DeltaUpdater, source: MemorySource) -> object:
+    """The release before is made current."""
     return updater.rollback()
 
 
+def rolled_back_to_old(updater: DeltaUpdater, source: MemorySource) -> object:
+    """The old release is made current, whichever is."""
+    return updater.rollback(OLD.version)
+
+
 def repaired(updater: DeltaUpdater, source: MemorySource) -> object:
+    """What is damaged is mended."""
     return updater.repair(source, deep=True)
 
 
 def collected(updater: DeltaUpdater, source: MemorySource) -> object:
-    return updater.gc()
+    """What no kept release needs is removed."""
+    updater.gc()
+    return None
 
 
 def uninstalled(updater: DeltaUpdater, source: MemorySource) -> object:
-    return updater.uninstall()
+    """The tool is removed."""
+    updater.uninstall()
+    return None
+
+
+def uninstalled_if_there(updater: DeltaUpdater, source: MemorySource) -> object:
+    """The tool is removed, unless it already was."""
+    with contextlib.suppress(NoInstallation):
+        updater.uninstall()
+    return None
 
 
 def used(updater: DeltaUpdater, source: MemorySource) -> object:
@@ -201,7 +271,21 @@ SCENES = [
         NEWER,
         (OLD, NEWER),
     ),
-    Scene("rollback", (update_to(OLD), update_to(NEW), used), rolled_back, OLD, (OLD, NEW)),
+    Scene(
+        "update of a file with a twin",
+        (update_to(OLD),),
+        update_to(TWINS),
+        TWINS,
+        (OLD, TWINS),
+    ),
+    Scene(
+        "rollback",
+        (update_to(OLD), update_to(NEW), used),
+        rolled_back,
+        OLD,
+        (OLD, NEW),
+        again=rolled_back_to_old,
+    ),
     Scene(
         "update to a kept release",
         (update_to(OLD), update_to(NEW), rolled_back, used),
@@ -211,69 +295,43 @@ SCENES = [
     ),
     Scene("collection", (update_to(OLD), interrupted), collected, OLD, (OLD,)),
     Scene(
+        "collection of a release",
+        (update_to(OLD), used, update_to(NEW), used, keeping_more(NEWER)),
+        collected,
+        NEWER,
+        (NEWER,),
+    ),
+    Scene(
         "uninstall",
         (update_to(OLD), update_to(NEW), used),
         uninstalled,
         NEW,
         (NEW,),
         may_be_absent=True,
+        again=uninstalled_if_there,
     ),
 ]
+"""At any moment of these a whole release is current, or none as before."""
+IN_PLACE = Scene(
+    "update in place",
+    (update_to(TIGHT_OLD.release), used),
+    without_room,
+    TIGHT_NEW.release,
+    (TIGHT_OLD.release, TIGHT_NEW.release),
+    may_be_absent=True,
+    make_source=tight_source,
+    options=Options(in_place=True),
+)
 REPAIR = Scene(
-    "repair", (update_to(OLD), update_to(NEW), damaged), repaired, NEW, (NEW,)
-)  # fmt: skip
-
-
-class Stage:
-    """A tools root with two tools that share a model, brought to where a scene begins."""
-
-    def __init__(self, folder: Path, scene: Scene) -> None:
-        self.scene = scene
-        self.source = scene.make_source()
-        self.root = folder / "tools"
-        self.beside = folder / "beside"
-        self.beside.mkdir()
-        (self.beside / "file").write_bytes(b"not ours")
-        self.updater(tool_id=OTHER_ID).update(self.source)
-        for act in scene.before:
-            act(self.updater(), self.source)
-        self.invariants = Invariants(self.root, self.beside)
-        self.source.asked.clear()
-
-    def updater(self, disk: Disk | None = None, *, tool_id: str = TOOL_ID) -> DeltaUpdater:
-        options = Options(allow_unsigned=True, allow_downgrade=True)
-        return DeltaUpdater(self.root / tool_id, disk=disk or QuickDisk(), options=options)
-
-    def act(self, disk: Disk) -> object:
-        return self.scene.act(self.updater(disk), self.source)
-
-    def clear(self) -> None:
-        """Take the stage down."""
-        Disk().remove_tree(self.root)
-        Disk().remove_tree(self.beside)
-
-    def check(self) -> None:
-        """What must hold at any moment."""
-        scene = self.scene
-        allowed = [release.manifest for release in scene.allowed]
-        self.invariants.check(TOOL_ID, *allowed, absent=scene.may_be_absent)
-        self.invariants.check(OTHER_ID, OTHER.manifest)
-
-    def check_kept(self) -> None:
-        """A release that counts as kept is complete, at any moment."""
-        tree = self.updater().tree
-        for version in tree.kept_versions():
-            manifest = tree.manifest(version)
-            assert manifest is not None
-            assert wrong_files(tree.release(version), manifest) == [], version
-
-    def reach_goal(self) -> None:
-        """Update to the goal, and say that nothing is left to be wished for."""
-        goal = self.scene.goal
-        self.updater().update(self.source, goal.version)
-        self.invariants.check(TOOL_ID, goal.manifest)
-        for tool_id, release in ((TOOL_ID, goal), (OTHER_ID, OTHER)):
-            answer = self.updater(tool_id=tool_id).get_network_eligibility(
-                release.version, release.manifest.manifest_hash
-            )
-            assert answer == Eligibility.ELIGIBLE, tool_id
+    "repair",
+    (update_to(OLD), update_to(NEW), damaged),
+    repaired,
+    NEW,
+    (NEW,),
+    is_damaged=True,
+)
+BUSY = next(scene for scene in SCENES if scene.name == "update")._replace(
+    name="update, files moved one by one", is_busy=True
+)
+ALL_SCENES = {scene.name: scene for scene in (*SCENES, BUSY, IN_PLACE, REPAIR)}
+"""By name."""

@@ -1,0 +1,200 @@
+"""C, models (a) to (d): at each named moment the power goes, and what may be left is laid down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+import pytest
+
+from bitstation.testing.crash_points import POINTS
+from bitstation.testing.crashes import (
+    Campaign,
+    judge,
+    lay_down,
+    main,
+    quick_folder,
+    record,
+    tell,
+)
+from bitstation.testing.disk_tree import Tree, content
+from bitstation.testing.power_loss import MODELS, Loss, Names, survivors
+from bitstation.testing.recording_disk import (
+    Named,
+    Record,
+    RecordingDisk,
+    Renamed,
+    Written,
+)
+from bitstation.testing.scenes import ALL_SCENES
+from bitstation.testing.stage import Stage
+from tests.crash.naming import existing_points
+
+SEEDS = 3
+
+
+class Played(NamedTuple):
+    stage: Stage
+    made: Record
+
+
+@pytest.fixture(scope="module")
+def plays() -> Iterator[dict[str, Played]]:
+    """Each scene that was needed, recorded once."""
+    played: dict[str, Played] = {}
+    with quick_folder() as folder:
+        for number, scene in enumerate(ALL_SCENES.values()):
+            (folder / str(number)).mkdir()
+            stage = Stage(folder / str(number), scene)
+            played[scene.name] = Played(stage, record(stage))
+        yield played
+
+
+def hold(played: Played, end: int, loss: Loss, seed: object) -> None:
+    """What is left of a crash after ``end`` changes holds."""
+    stage, made = played
+    try:
+        lay_down(stage, survivors(made, end, loss, Random(f"{seed}")))
+        judge(stage)
+    except BaseException as error:
+        error.add_note(f"{tell(made, end)}, {loss}, seed {seed}")
+        raise
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("point", existing_points())
+def test_c_without_power(point: str, model: str, plays: dict[str, Played]) -> None:
+    played = plays[POINTS[point].scene]
+    moments = POINTS[point].moments(played.made.calls)
+    assert moments, "the scene does not come by it"
+    for seed in range(SEEDS):
+        random = Random(f"{point} {model} {seed}")
+        moment = moments[seed * (len(moments) - 1) // (SEEDS - 1)]
+        hold(played, played.made.end_of(moment), MODELS[model](random), seed)
+
+
+@pytest.mark.parametrize("scene", ALL_SCENES)
+def test_the_record_of_a_scene_is_true(scene: str, quick_path: Path) -> None:
+    stage = Stage(quick_path, ALL_SCENES[scene])
+    made = record(stage)
+    at_the_end = content(Tree.of(quick_path))
+    left = survivors(made, len(made.changes), Loss(), Random(1))
+    assert content(left.tree) == at_the_end
+    lay_down(stage, left)
+    assert content(Tree.of(quick_path)) == at_the_end
+
+
+# --- what was found so, and mended ----------------------------------------------------------------
+
+
+def after_kill(quick_path: Path, scene: str, call: str, path: str) -> Played:
+    """The record of a run that was killed after a call, and of the next run."""
+    (quick_path / "looked at").mkdir()
+    calls = record(Stage(quick_path / "looked at", ALL_SCENES[scene])).calls
+    wanted = [each for each in calls if each.name == call and each.paths[-1].endswith(path)]
+    (quick_path / "played").mkdir()
+    stage = Stage(quick_path / "played", ALL_SCENES[scene])
+    return Played(stage, record(stage, [calls.index(wanted[0]) + 1]))
+
+
+def everywhere(played: Played, loss: Loss) -> None:
+    """No power after any change of the last half of a record."""
+    count = len(played.made.changes)
+    for end in range(count // 2, count + 1):
+        hold(played, end, loss, end)
+
+
+def test_what_is_proved_on_resuming_is_durable(quick_path: Path) -> None:
+    # A row of the ledger outlived the content that it spoke of: wrong bytes were activated.
+    played = after_kill(quick_path, "update", "write", "src/main.py")
+    everywhere(played, Loss(data=0.0, proofs=1.0))
+
+
+def test_the_name_of_staging_is_durable_before_the_journal_says_so(
+    plays: dict[str, Played],
+) -> None:
+    everywhere(plays["update"], Loss(Names.NONE, 0.0, 0.0))
+
+
+def test_a_folder_is_durable_before_files_move_into_it(plays: dict[str, Played]) -> None:
+    played = plays["update, files moved one by one"]
+    for end, change in enumerate(played.made.changes, 1):
+        if isinstance(change, Renamed):
+            for seed in range(4):
+                hold(played, end, Loss(Names.BY_FOLDER), seed)
+
+
+@pytest.mark.parametrize(
+    ("scene", "moved"),
+    [
+        ("update", "releases/v1.1.0"),
+        ("update, files moved one by one", "releases/v1.1.0/src/twin.py"),
+    ],
+)
+def test_names_that_a_killed_run_moved_are_durable_before_the_pointer(
+    scene: str, moved: str, quick_path: Path
+) -> None:
+    played = after_kill(quick_path, scene, "replace", moved)
+    everywhere(played, Loss(Names.NONE, 0.0, 0.0))
+
+
+def test_what_a_killed_run_set_aside_is_there_for_good(quick_path: Path) -> None:
+    played = after_kill(quick_path, "update in place", "replace", "src/notes.txt")
+    for end in range(len(played.made.changes)):
+        hold(played, end, Loss(Names.NONE, 0.0, 0.0), end)
+
+
+def test_a_given_up_release_is_gone_for_good_before_its_bytes_change(
+    plays: dict[str, Played],
+) -> None:
+    played = plays["update in place"]
+    ends = [
+        end
+        for end, change in enumerate(played.made.changes, 1)
+        if isinstance(change, Written) and len(change.data) == 10_000
+    ]
+    assert ends
+    for end in ends:
+        for seed in range(3):
+            hold(played, end, Loss(Names.IN_ORDER), seed)
+
+
+def test_a_release_that_was_only_begun_hides_no_blocks(plays: dict[str, Played]) -> None:
+    stage, made = plays["update by blocks"]
+    begun = next(
+        end
+        for end, change in enumerate(made.changes, 1)
+        if isinstance(change, Named) and change.name == "b.gguf"
+    )
+    # The atlas of the new release is there, its staging is not.
+    lay_down(stage, survivors(made, begun, Loss(Names.NONE, 0.0, 0.0), Random(1)))
+    assert list(stage.updater().tree.atlases.iterdir())
+    stage.source.asked.clear()
+    stage.act_again()
+    asked = sum(each.length or 0 for each in stage.source.asked)
+    assert asked < stage.scene.goal.manifest.total_bytes / 2, "most of it is here"
+
+
+# --- by the thousand ----------------------------------------------------------------------------
+
+
+def test_states_of_a_seed_hold() -> None:
+    assert main(["--states", "200", "--seed", "20261125"]) == 0
+
+
+def test_a_state_is_the_same_whichever_others_are_looked_at() -> None:
+    campaign = Campaign(3, [ALL_SCENES["rollback"]])
+    campaign.run([7])
+    campaign.run(range(6, 9))
+    assert campaign.counts["rollback"] == 4
+
+
+@pytest.mark.parametrize("call", ["sync_file", "sync_path", "sync_dir"])
+def test_an_engine_that_does_not_sync_is_caught(
+    call: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(RecordingDisk, call, lambda *_given: None)
+    assert main(["--states", "500", "--seed", "1", "--scene", "update"]) == 1
+    assert "VIOLATION" in capsys.readouterr().out
