@@ -52,6 +52,7 @@ REASONS: dict[str, Callable[[], bool]] = {
     "needs reflinks": lambda: True,
     "needs IPv6": lambda: True,
     "needs mounts": lambda: True,
+    "needs a volume that can be mounted": lambda: True,
     "needs a case-sensitive volume": lambda: sys.platform in ("win32", "darwin"),
 }
 

@@ -140,8 +140,9 @@ def test_names_that_a_killed_run_moved_are_durable_before_the_pointer(
     everywhere(played, Loss(Names.NONE, 0.0, 0.0))
 
 
-def test_what_a_killed_run_set_aside_is_there_for_good(quick_path: Path) -> None:
-    played = after_kill(quick_path, "update in place", "replace", "src/notes.txt")
+@pytest.mark.parametrize("scene", ["update in place", "update that retires a release"])
+def test_what_a_killed_run_set_aside_is_there_for_good(scene: str, quick_path: Path) -> None:
+    played = after_kill(quick_path, scene, "replace", "src/notes.txt")
     for end in range(len(played.made.changes)):
         hold(played, end, Loss(Names.NONE, 0.0, 0.0), end)
 
@@ -157,16 +158,16 @@ def test_a_given_up_release_is_gone_for_good_before_its_bytes_change(
     ]
     assert ends
     for end in ends:
-        for seed in range(3):
-            hold(played, end, Loss(Names.IN_ORDER), seed)
+        for seed in range(8):
+            hold(played, end, Loss(Names.IN_ORDER), f"{end} {seed}")
 
 
 def test_a_release_that_was_only_begun_hides_no_blocks(plays: dict[str, Played]) -> None:
-    stage, made = plays["update by blocks"]
+    stage, made = plays["update in place"]
     begun = next(
         end
         for end, change in enumerate(made.changes, 1)
-        if isinstance(change, Named) and change.name == "b.gguf"
+        if isinstance(change, Named) and change.name == "main.py"
     )
     # The atlas of the new release is there, its staging is not.
     lay_down(stage, survivors(made, begun, Loss(Names.NONE, 0.0, 0.0), Random(1)))

@@ -192,9 +192,10 @@ def uninstalled_if_there(updater: DeltaUpdater, source: MemorySource) -> object:
 
 def used(updater: DeltaUpdater, source: MemorySource) -> object:
     """A user leaves files in the active release, and data in the protected folders."""
-    folder = updater.tree.release(updater.tree.current_version() or "")
+    version = updater.tree.current_version() or ""
+    folder = updater.tree.release(version)
     (folder / "mine.local").write_bytes(b"carried along")
-    (folder / "src/notes.txt").write_bytes(b"set aside")
+    (folder / "src/notes.txt").write_bytes(b"set aside of " + version.encode())
     for name in ("venv", "cache", "user_data", "logs"):
         (updater.tree.path / name).mkdir(exist_ok=True)
         (updater.tree.path / name / "file").write_bytes(name.encode())
