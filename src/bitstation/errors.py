@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
+from bitstation.shown import harmless
+
 
 def _same(text: str) -> str:
     return text
@@ -25,7 +27,7 @@ class BitStationError(Exception):
     hint: ClassVar[str] = ""
 
     def __init__(self, **fields: object) -> None:
-        self.fields = fields
+        self.fields = {name: harmless(value) for name, value in fields.items()}
         super().__init__(self.text())
 
     def text(self, translate: Callable[[str], str] = _same) -> str:

@@ -17,6 +17,7 @@ from bitstation.cli.context import Context, error_facts
 from bitstation.cli.main import COMMANDS
 from bitstation.cli.parser import bare, build_parser, parse
 from bitstation.errors import BitStationError, SourceError, UpdateCancelled, UsageError
+from bitstation.shown import without_secrets
 
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
@@ -136,16 +137,22 @@ def _explain(error: BitStationError, ctx: Context) -> None:
     if advice := error.advice(ctx.gettext):
         ctx.say("  " + ctx.gettext("What to do: {}").format(advice))
     if ctx.verbose:
-        ctx.say("".join(traceback.format_exception(error)))
+        ctx.say(_trace(error))
 
 
 def _explain_unexpected(error: Exception, ctx: Context) -> None:
-    ctx.json({"error": {"code": BitStationError.code, "message": str(error), "hint": ""}})
-    ctx.say("✗ " + ctx.gettext("Unexpected error: {}").format(f"{type(error).__name__}: {error}"))
+    said = without_secrets(str(error))
+    ctx.json({"error": {"code": BitStationError.code, "message": said, "hint": ""}})
+    ctx.say("✗ " + ctx.gettext("Unexpected error: {}").format(f"{type(error).__name__}: {said}"))
     if ctx.verbose:
-        ctx.say("".join(traceback.format_exception(error)))
+        ctx.say(_trace(error))
     else:
         ctx.say("  " + ctx.gettext("-v shows where it happened"))
+
+
+def _trace(error: Exception) -> str:
+    """Where it happened, and what caused it: others' errors may repeat an address."""
+    return without_secrets("".join(traceback.format_exception(error)))
 
 
 def _speak_utf8() -> None:

@@ -11,6 +11,8 @@ from bitstation.cli.display import size_text
 from bitstation.cli.manifest import add_making
 from bitstation.cli.sizes import parse_size
 from bitstation.cli.validate import add_folders, checked_tools, progress_of, show_warnings
+from bitstation.errors import UsageError
+from bitstation.publisher.lock import is_web_address
 from bitstation.publisher.manifest import making_options
 from bitstation.publisher.pack import PackedRelease, Packing, PackOptions, PlannedRelease, plan_pack
 from bitstation.publisher.package import DEFAULT_MAX_ASSET_BYTES
@@ -43,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, ctx: Context) -> int:
     """Pack tools, prove each package by installing it, and write catalog and checksums."""
     options = PackOptions(args.out, args.max_asset, args.release_tag, args.download_base)
+    if args.download_base and not is_web_address(args.download_base):
+        # The catalog is read by everyone: an address with a password must not get into it.
+        raise UsageError(detail=f"{args.download_base!r} is not a plain http or https address")
     making = making_options(args.base_url, args.created_at)
     with checked_tools(args.folders, ctx) as (tools, ledger):
         ctx.close()

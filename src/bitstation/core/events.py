@@ -60,6 +60,15 @@ class GuardLowered(Event, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class FolderExposed(Event, frozen=True, kw_only=True):
+    """Others may write in a folder of the tools root, and so decide what runs.
+
+    The run goes on: to refuse it would leave an older release where they may write as well.
+    """
+
+    folder: str
+
+
 class PhaseChanged(Event, frozen=True, kw_only=True):
     """Work of another kind begins: diff, fetch, reuse, verify, activate, mend, collect.
 

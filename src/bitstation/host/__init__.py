@@ -18,7 +18,6 @@ if sys.platform == "win32":
         clone_file,
         is_link,
         is_rotating,
-        make_private,
         may_set_mode,
         mount_points,
         native_path,
@@ -34,6 +33,14 @@ if sys.platform == "win32":
         takes_length,
         tune_memory,
         write_at,
+    )
+    from bitstation.host.windows_access import (
+        create_file,
+        make_dir,
+        make_private,
+        others_may_read,
+        others_may_write,
+        shut_out,
     )
 else:
     from bitstation.host.posix import (
@@ -43,7 +50,6 @@ else:
         clone_file,
         is_link,
         is_rotating,
-        make_private,
         may_set_mode,
         mount_points,
         native_path,
@@ -60,6 +66,14 @@ else:
         tune_memory,
         write_at,
     )
+    from bitstation.host.posix_access import (
+        create_file,
+        make_dir,
+        make_private,
+        others_may_read,
+        others_may_write,
+        shut_out,
+    )
 
 __all__ = [
     "FLUSH_FLAGS",
@@ -67,12 +81,16 @@ __all__ = [
     "FileLock",
     "StatFacts",
     "clone_file",
+    "create_file",
     "is_link",
     "is_rotating",
+    "make_dir",
     "make_private",
     "may_set_mode",
     "mount_points",
     "native_path",
+    "others_may_read",
+    "others_may_write",
     "path_limit",
     "preallocate",
     "remove",
@@ -80,6 +98,7 @@ __all__ = [
     "set_executable",
     "set_writable",
     "shared_pool",
+    "shut_out",
     "start_writeback",
     "stat_facts",
     "sync_dir",

@@ -180,10 +180,6 @@ if sys.platform != "win32":
         mode = stat.S_IMODE(os.fstat(fd).st_mode)
         os.fchmod(fd, mode | ((mode & 0o444) >> 2))
 
-    def make_private(path: Path) -> None:
-        """Let only the owner read or write."""
-        os.chmod(path, 0o700 if path.is_dir() else 0o600)
-
     def sync_dir(path: Path) -> None:
         """Make the names in a folder durable, where the volume can: some network volumes cannot."""
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -270,17 +270,6 @@ if sys.platform == "win32":
     def set_executable(fd: int) -> None:
         """Nothing to do: the suffix decides what runs."""
 
-    def make_private(path: Path) -> None:
-        """Let only the owner and the system read or write, through an explicit ACL."""
-        import subprocess
-
-        user = os.environ.get("USERNAME", "")
-        subprocess.run(
-            ["icacls", str(path), "/inheritance:r", "/grant:r", f"{user}:F", "*S-1-5-18:F"],
-            check=False,
-            capture_output=True,
-        )
-
     def sync_dir(path: Path) -> None:
         """Nothing to do: NTFS journals its names, and no folder can be flushed."""
 

@@ -18,6 +18,8 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from bitstation.errors import StoreCorrupt, StoreError
+from bitstation.storage.faults import disk_errors
+from bitstation.storage.private import make_private_file
 
 _WRITES = "bitstation_writes"
 _BUSY_TIMEOUT_S = 30
@@ -32,6 +34,8 @@ class Database:
         Raises StoreCorrupt for what is no database, or one of a newer HQ.
         Crash: each migration is one transaction.
         """
+        with disk_errors(path):
+            make_private_file(path)
         self._engine = _engine(path)
         self._writing = threading.Lock()
         try:

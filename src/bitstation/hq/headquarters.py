@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +31,8 @@ TOKEN_NAME = "publisher-token"
 KEYS_NAME = "keys"
 _ABANDONED_UPLOAD_S = 7 * 24 * 3600
 
+log = logging.getLogger(__name__)
+
 
 class Headquarters:
     """The parts of an HQ; a context manager, and the only one at its folder.
@@ -41,7 +44,9 @@ class Headquarters:
         """``keys``: folder that 'bitstation keys init' made; without one HQ makes its own."""
         disk = Disk()
         with disk_errors(folder):
-            disk.make_dir(folder)
+            disk.make_dir(folder, private=True)
+            if host.others_may_write(folder):
+                log.warning("others may write in %s: whoever does decides what workers run", folder)
         self.token_path = folder / TOKEN_NAME
         self._lock = _locked(folder / "lock")
         try:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hmac
+import logging
 import secrets
 from pathlib import Path
 
+from bitstation import host
 from bitstation.errors import StoreCorrupt
 from bitstation.storage.durable import Disk
 from bitstation.storage.faults import disk_errors
 
 _MIN_CHARS = 32
+
+log = logging.getLogger(__name__)
 
 
 class PublisherToken:
@@ -31,10 +35,14 @@ def load_token(path: Path) -> PublisherToken:
 
     Raises StoreCorrupt for a file that holds no good token: an empty one would let everyone in.
     """
+    disk = Disk()
     with disk_errors(path):
         if not path.exists():
             secret = secrets.token_urlsafe(32)
-            Disk().write_file(path, secret.encode("ascii") + b"\n", private=True)
+            disk.write_file(path, secret.encode("ascii") + b"\n", private=True)
+        elif host.others_may_read(path):
+            disk.make_private(path)
+            log.warning("others could read %s: remove it, and a new token is made", path)
         secret = path.read_text("utf-8").strip()
     if len(secret) < _MIN_CHARS:
         raise StoreCorrupt(path=str(path), detail=f"a token has at least {_MIN_CHARS} characters")

@@ -30,7 +30,8 @@ def cache_dir() -> Path:
         folder = platformdirs.user_cache_path("bitstation", appauthor=False)
     folder = host.native_path(folder.absolute())
     with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        # A forged proof here would ship a file under another's digest.
+        host.make_dir(folder, private=True)
     return folder
 
 
@@ -46,7 +47,7 @@ def locked(what: str) -> Iterator[None]:
     """Hold off other runs of this user that would write ``what``. Raises StoreLocked."""
     folder = cache_dir() / "locks"
     with disk_errors(folder):
-        folder.mkdir(exist_ok=True)
+        host.make_dir(folder)
         lock = host.FileLock(folder / digest_of(what.encode("utf-8", "surrogatepass")))
         if not lock.acquire():
             raise StoreLocked(path=what, holder=lock.read_holder())

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from bitstation.core.digest import Digest
+from bitstation.core.digest import Digest, digest_of
 from bitstation.errors import DigestMismatch, NotFound, SourceBroken, SourceError
 from bitstation.publisher.lock import LockedModel
 from bitstation.storage.durable import Disk
@@ -25,7 +25,8 @@ _FIRST_PAUSE_S = 0.5
 class _Origin(msgspec.Struct, frozen=True):
     """Of what the bytes that we hold are the beginning."""
 
-    url: str
+    address: Digest
+    """Of the address, for a signed one holds its key."""
     validator: str
 
 
@@ -55,6 +56,7 @@ class Download:
         self._on_bytes = on_bytes
         self._stop = stop
         self._client = HttpClient(model.url, any_https_host=True)
+        self._address = digest_of(model.url.encode("utf-8"))
 
     @property
     def missing_bytes(self) -> int:
@@ -110,7 +112,8 @@ class Download:
         except FileNotFoundError:
             return 0
         origin = self._known_origin()
-        if origin is None or origin.url != self._model.url or size_bytes > self._model.size:
+        is_other = origin is None or origin.address != self._address
+        if is_other or size_bytes > self._model.size:
             self.drop()
             return 0
         return size_bytes
@@ -136,7 +139,7 @@ class Download:
             start = self._start_of(stream, have)
             if start == 0:
                 self.drop()
-                found = _Origin(self._model.url, _validator(stream))
+                found = _Origin(self._address, _validator(stream))
                 self._disk.write_file(self._origin, msgspec.json.encode(found))
             self._copy(stream, start)
         finally:

@@ -23,6 +23,7 @@ from bitstation.core.blockmap import MAX_MAP_BYTES, BlockMap, encode_blockmap, p
 from bitstation.core.digest import Digest
 from bitstation.errors import ManifestError, StoreCorrupt, StoreError, StoreLocked
 from bitstation.storage.durable import Disk
+from bitstation.storage.private import make_guarded
 from bitstation.storage.tree import ToolsRoot, check_plain
 
 _MAP_SUFFIX = ".map"
@@ -92,7 +93,7 @@ def _changing(root: ToolsRoot, disk: Disk) -> Iterator[dict[str, Adopted]]:
     """The record by path; what is done to it is written, unless the block raises."""
     check_plain(root.control)
     check_plain(root.maps)
-    disk.make_dir(root.control)
+    make_guarded([root.path, root.control], disk)
     lock = _taken_lock(root.adopted.with_suffix(".lock"))
     try:
         lock.write_holder(f"process {os.getpid()}")
@@ -102,7 +103,8 @@ def _changing(root: ToolsRoot, disk: Disk) -> Iterator[dict[str, Adopted]]:
         if len(known) > MAX_ADOPTED:
             raise StoreError(path=str(root.adopted), detail=f"more than {MAX_ADOPTED} files")
         if list(known.values()) != rows:
-            disk.write_file(root.adopted, encode_adopted(known.values()))
+            # It tells where this user's models lie.
+            disk.write_file(root.adopted, encode_adopted(known.values()), private=True)
         _drop_maps(root, {row.sha256 for row in known.values()}, disk)
     finally:
         lock.release()

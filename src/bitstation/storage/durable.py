@@ -31,9 +31,17 @@ _WRITE_AT_BYTES = 128 * 1024
 class Disk:
     """The mutating calls. All paths are absolute; OSError passes through untranslated."""
 
-    def make_dir(self, path: Path) -> None:
-        """Create a folder and its parents; an existing one is fine."""
-        path.mkdir(parents=True, exist_ok=True)
+    def make_dir(self, path: Path, *, private: bool = False) -> None:
+        """Create a folder and its parents; an existing one is fine, and stays as it is."""
+        host.make_dir(path, private=private)
+
+    def make_private(self, path: Path) -> None:
+        """Let only the owner read or write what exists."""
+        host.make_private(path)
+
+    def shut_out(self, path: Path) -> None:
+        """Let nobody else write in a folder that we made, whatever is above it."""
+        host.shut_out(path)
 
     def write_file(self, path: Path, data: bytes, *, private: bool = False) -> None:
         """Replace a file's whole content.
@@ -42,25 +50,23 @@ class Disk:
         new content is durable. Source: write, fsync, rename, fsync of the folder (OSDI 14, ALICE).
         """
         temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
-        with self.open_new(temporary, replace=True) as file:
-            if private:
-                host.make_private(temporary)
+        with self.open_new(temporary, replace=True, private=private) as file:
             self.write(file, data)
             self.sync_file(file)
         self.replace(temporary, path)
         self.sync_dir(path.parent)
 
-    def open_new(self, path: Path, *, replace: bool = False) -> BinaryIO:
+    def open_new(self, path: Path, *, replace: bool = False, private: bool = False) -> BinaryIO:
         """Create a file for unbuffered writing; it must not exist.
 
         With ``replace`` a name that stands there is removed first. Its file is not emptied: it may
-        be a hard link that somebody planted, and have another name elsewhere.
+        be a hard link that somebody planted, and have another name elsewhere. ``private``: for the
+        owner alone, from the first byte on.
         """
         if replace:
             with contextlib.suppress(FileNotFoundError):
                 host.remove(path)
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        return os.fdopen(os.open(path, flags | getattr(os, "O_NOINHERIT", 0), 0o666), "wb", 0)
+        return os.fdopen(host.create_file(path, os.O_RDWR | os.O_EXCL, private=private), "wb", 0)
 
     def open_within(self, path: Path) -> BinaryIO:
         """Open a file that exists for unbuffered writing within it."""
@@ -69,7 +75,8 @@ class Disk:
 
     def open_append(self, path: Path) -> BinaryIO:
         """Open a file for unbuffered appending, creating it if it is absent."""
-        return path.open("ab", buffering=0)
+        fd = host.create_file(path, os.O_WRONLY | os.O_APPEND)
+        return os.fdopen(fd, "ab", 0)
 
     def write(self, file: BinaryIO, data: bytes | bytearray | memoryview) -> None:
         """Write all of ``data`` at the file's position: the system may take less at a time."""

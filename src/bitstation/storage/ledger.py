@@ -22,6 +22,7 @@ from bitstation import host
 from bitstation.core.digest import Digest
 from bitstation.errors import StoreError
 from bitstation.storage.faults import database_error, is_database_damaged
+from bitstation.storage.private import make_private_file
 
 T = TypeVar("T")
 
@@ -53,7 +54,7 @@ class Ledger:
         self._path = path
         self._lock = threading.RLock()
         self._holds = 0
-        path.parent.mkdir(parents=True, exist_ok=True)
+        host.make_dir(path.parent)
         for name in (path, path.with_name(_PROBE_NAME)):
             _forget_shared(name)
         self._db = self._opened()
@@ -200,6 +201,7 @@ class Ledger:
             return action()
 
     def _opened(self) -> sqlite3.Connection:
+        make_private_file(self._path)
         try:
             return _connected(self._path)
         except sqlite3.DatabaseError as error:
@@ -212,13 +214,14 @@ class Ledger:
         try:
             for suffix in ("", "-wal", "-shm"):
                 self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            make_private_file(self._path)
             return _connected(self._path)
         except (OSError, sqlite3.DatabaseError):
             return _connected(_MEMORY)
 
     def _clock(self) -> int:
         probe = self._path.with_name(_PROBE_NAME)
-        probe.touch()
+        probe.touch(0o600)
         os.utime(probe)
         return host.stat_facts(probe).change_ns
 

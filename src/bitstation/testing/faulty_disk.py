@@ -11,7 +11,8 @@ from typing import Any, BinaryIO
 from bitstation.storage.durable import Disk
 
 COUNTED = (
-    *("make_dir", "open_new", "open_within", "open_append", "write", "write_at", "truncate"),
+    *("make_dir", "make_private", "shut_out"),
+    *("open_new", "open_within", "open_append", "write", "write_at", "truncate"),
     *("preallocate", "clone", "set_executable"),
     *("set_writable", "copy_stamps", "sync_file", "sync_path", "sync_dir", "replace", "link"),
     *("symlink", "remove", "remove_dir"),

@@ -55,7 +55,8 @@ def local_hq(data_dir: Path, log: Path | None = None) -> Iterator[LocalHq]:
     flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
     with (log or Path(os.devnull)).open("ab") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "bitstation", *words],
+            # -P: nothing is imported from the folder that we happen to be in.
+            [sys.executable, "-P", "-m", "bitstation", *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,

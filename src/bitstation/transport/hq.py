@@ -40,6 +40,7 @@ from bitstation.errors import (
     TokenRefused,
     UsageError,
 )
+from bitstation.shown import keep_secret
 from bitstation.transport.arrivals import SlowestRate
 from bitstation.transport.blob_answer import Etags, Span, check_span, range_refused
 from bitstation.transport.failures import SourceRefused
@@ -74,6 +75,8 @@ def token_from(file: str | None) -> TokenProvider:
         # http.client would show the offending text, which may be a secret all the same.
         if len(token) > _MAX_TOKEN_BYTES or not _TOKEN.fullmatch(token):
             raise UsageError(detail=f"{path} does not hold a token: one line of ASCII signs")
+        # An HQ, or who stands in its place, may repeat it in what it answers.
+        keep_secret(token.decode("ascii"))
         return token.decode("ascii")
 
     return provide

@@ -159,8 +159,8 @@ class HttpClient:
         try:
             target = urljoin(url, location)
             parts = _checked(target)
-        except ValueError as error:
-            raise RedirectRefused(source=self.name, location=_shown(location)) from error
+        except ValueError:
+            raise RedirectRefused(source=self.name, location=_shown(location)) from None
         allowed = self._is_own(parts) or (self._any_https_host and parts.scheme == "https")
         if not location or not allowed:
             raise RedirectRefused(source=self.name, location=_shown(target))
@@ -249,8 +249,9 @@ def parse_base(url: str) -> SplitResult:
     try:
         parts = _checked(url if "://" in url else f"http://{url}")
         path = quote(parts.path, safe=_SIGNS)
-    except ValueError as error:
-        raise UsageError(detail=f"{url!r} is not an address: {error}") from error
+    except ValueError:
+        # The error's own words may hold a password: what stands where a port should.
+        raise UsageError(detail=f"{url!r} is not an address") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
         raise UsageError(detail=f"{url!r} is not an http or https address without a user name")
     path = path if path.endswith("/") else path + "/"

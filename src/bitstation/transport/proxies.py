@@ -8,6 +8,7 @@ import ipaddress
 import socket
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from bitstation.shown import keep_secret
 from bitstation.transport.arrivals import RateWatch
 from bitstation.transport.connection import Response
 from bitstation.transport.failures import ProxyError, ProxyUnreachable
@@ -94,14 +95,16 @@ def _parsed(address: str, source: str) -> Proxy:
         port = parts.port or _DEFAULT_PORT
         host = parts.hostname or ""
         host.encode("idna")
-    except ValueError as error:
+    except ValueError:
         # The error's own words may hold the password.
-        raise ProxyError(proxy="?", source=source, detail="its address makes no sense") from error
+        raise ProxyError(proxy="?", source=source, detail="its address makes no sense") from None
     if parts.scheme != "http" or not host:
         scheme = parts.scheme[:20]
         detail = f"only proxies named by http:// and a host can be used, not {scheme}://"
         raise ProxyError(proxy=host or "?", source=source, detail=detail)
     credentials = None
     if parts.username is not None:
-        credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        password = unquote(parts.password or "")
+        keep_secret(password)
+        credentials = f"{unquote(parts.username)}:{password}"
     return Proxy(host, port, credentials)

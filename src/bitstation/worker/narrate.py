@@ -125,6 +125,9 @@ class Narrator:
                 self._line(_("Release without signature: allowed"))
             case events.GuardLowered():
                 self._line("⚠ " + _("Guard lowered by {}").format(event.switch))
+            case events.FolderExposed():
+                text = _("Others may write in {}, and change what runs").format(event.folder)
+                self._line("⚠ " + text)
             case events.IntegrityFailed() if event.healed:
                 self._line("  ⚠ " + _("Damaged, fetching again: {}").format(event.path))
             case events.IntegrityFailed():

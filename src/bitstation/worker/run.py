@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from bitstation import host
-from bitstation.core.events import Listener
+from bitstation.core.events import FolderExposed, Listener
 from bitstation.core.retention import DEFAULT_KEPT
 from bitstation.core.stats import UpdateStats
 from bitstation.errors import StoreLocked
@@ -20,6 +20,7 @@ from bitstation.storage.faults import disk_errors
 from bitstation.storage.hashing import Stop
 from bitstation.storage.journal import Journal
 from bitstation.storage.ledger import Ledger
+from bitstation.storage.private import exposed_folders, make_guarded
 from bitstation.storage.tree import ToolsRoot, ToolTree, check_plain
 from bitstation.transport.pacing import Pacer
 from bitstation.worker.emitter import Emitter
@@ -91,7 +92,7 @@ def open_run(
     with disk_errors(tree.control):
         check_plain(root.control)
         tree.check_folders()
-        lock = _taken_lock(tree, disk)
+        lock = _taken_lock(root, tree, disk)
     try:
         with disk_errors(root.ledger):
             ledger = Ledger(root.ledger)
@@ -102,6 +103,8 @@ def open_run(
         ):
             run_id = uuid.uuid4().hex
             emitter = Emitter(run_id, tool_id, time.monotonic, (stats.apply, *listeners))
+            for folder in exposed_folders(root, tree):
+                emitter.emit(FolderExposed, folder=str(folder))
             chosen = (stop or Stop(), options or Options())
             yield Run(root, tree, disk, ledger, emitter, journal, stats, *chosen)
     finally:
@@ -112,11 +115,11 @@ def open_run(
             lock.release()
 
 
-def _taken_lock(tree: ToolTree, disk: Disk) -> host.FileLock:
+def _taken_lock(root: ToolsRoot, tree: ToolTree, disk: Disk) -> host.FileLock:
     lock = host.FileLock(tree.lock)
     for attempt in range(_LOCK_ATTEMPTS):
-        disk.make_dir(tree.control)
         try:
+            make_guarded([root.path, root.control, tree.path, tree.control], disk)
             is_taken = lock.acquire()
             break
         except FileNotFoundError:
