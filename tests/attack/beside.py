@@ -24,7 +24,7 @@ from bitstation.storage.ledger import Ledger
 from bitstation.storage.reuse import LINK_FROM_BYTES
 from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.memory_source import MemorySource
-from bitstation.testing.releases import Release, make_release
+from bitstation.testing.releases import UNSIGNED, Release, make_release
 from bitstation.testing.volumes import NoClone
 from bitstation.transport.hq import HqClient
 from bitstation.transport.mirror import MirrorSource
@@ -79,7 +79,7 @@ def _update(tool: Path, inside: Event, go: Event, ends: Any) -> None:
         go.wait(PATIENCE_S)
 
     source.before_open = wait
-    ends.put(ending(lambda: DeltaUpdater(tool, disk=QuickDisk()).update(source)))
+    ends.put(ending(lambda: DeltaUpdater(tool, disk=QuickDisk(), options=UNSIGNED).update(source)))
 
 
 def ending(act: Any) -> str:
@@ -108,7 +108,7 @@ def all_at_once(target: Any, arguments: Sequence[tuple[Any, ...]]) -> list[str]:
 def update_once(tool: Path, barrier: Barrier, ends: Any) -> None:
     """Update to the second release."""
     barrier.wait(PATIENCE_S)
-    updater = DeltaUpdater(tool, disk=QuickDisk())
+    updater = DeltaUpdater(tool, disk=QuickDisk(), options=UNSIGNED)
     ends.put(ending(lambda: updater.update(source_of(SECOND, FIRST))))
 
 
@@ -122,7 +122,7 @@ def lives_of(name: str) -> list[Release]:
 
 def live(tool: Path, barrier: Barrier, ends: Any) -> None:
     """Go through all of them, keeping none."""
-    updater = DeltaUpdater(tool, disk=NoClone(), options=Options(keep=0))
+    updater = DeltaUpdater(tool, disk=NoClone(), options=Options(allow_unsigned=True, keep=0))
     barrier.wait(PATIENCE_S)
     found = [
         ending(lambda each=each: updater.update(MemorySource(each))) for each in lives_of(tool.name)
@@ -149,7 +149,7 @@ def publish_once(shelf: Path, where: str, token: str, barrier: Barrier, ends: An
 def follow(tool: Path, mirror: Path, last: str, barrier: Barrier, ends: Any) -> None:
     """Update from a mirror again and again, until its last version is here."""
     barrier.wait(PATIENCE_S)
-    updater, source = DeltaUpdater(tool, disk=QuickDisk()), MirrorSource(mirror)
+    updater, source = DeltaUpdater(tool, disk=QuickDisk(), options=UNSIGNED), MirrorSource(mirror)
     seen = ["1.0.0"]
     while updater.tree.current_version() != last:
         end = ending(lambda: updater.update(source))

@@ -52,7 +52,9 @@ class Machine:
 
     def updater_with(self, **options: Any) -> DeltaUpdater:
         """Updater of the tool with other options."""
-        return DeltaUpdater(self.root / TOOL_ID, disk=QuickDisk(), options=Options(**options))
+        return DeltaUpdater(
+            self.root / TOOL_ID, disk=QuickDisk(), options=Options(allow_unsigned=True, **options)
+        )
 
     def refuses(
         self,

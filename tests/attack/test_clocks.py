@@ -15,7 +15,7 @@ from bitstation.core.events import Event, RunFinished
 from bitstation.storage.blobs import BlobFolder
 from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.memory_source import MemorySource
-from bitstation.testing.releases import TOOL_ID, make_release
+from bitstation.testing.releases import TOOL_ID, UNSIGNED, make_release
 from bitstation.worker.run import Options
 from tests.attack.clock import DAY_S, YEAR_S, Clock
 from tests.attack.updates import FIRST, SECOND, source_of, updates
@@ -82,7 +82,10 @@ def test_k04_a_day_back(updater: DeltaUpdater, clock: Clock) -> None:
 def test_k04_a_day_back_does_not_mix_up_what_was_before(root: Path, clock: Clock) -> None:
     """A rollback returns from where one came, not to what has the latest date."""
     releases = [make_release({"a": b"%d" % number}, f"1.{number}.0") for number in range(3)]
-    source, options = MemorySource(*releases), Options(keep=3, allow_downgrade=True)
+    source, options = (
+        MemorySource(*releases),
+        Options(allow_unsigned=True, keep=3, allow_downgrade=True),
+    )
     updater = DeltaUpdater(root / TOOL_ID, disk=QuickDisk(), options=options)
     for release in releases:
         updater.update(source, release.version)
@@ -101,7 +104,7 @@ def test_k04_a_second_back_between_writing_and_remembering(
             if path.name == "v1.0.0":
                 clock.jump(-1)
 
-    DeltaUpdater(updater.tree.path, disk=SetBack()).update(source_of(FIRST))
+    DeltaUpdater(updater.tree.path, disk=SetBack(), options=UNSIGNED).update(source_of(FIRST))
     assert updater.verify().by_hash >= 1
     assert eligibility(updater) == Eligibility.ELIGIBLE
 
@@ -113,7 +116,9 @@ def test_k05_jump_during_an_update(updater: DeltaUpdater, clock: Clock, seconds:
     updates(updater, source_of(FIRST), FIRST)
     source = source_of(SECOND, FIRST)
     source.before_open = lambda _asked: clock.jump(seconds)
-    watched = DeltaUpdater(updater.tree.path, disk=QuickDisk(), listeners=(told.append,))
+    watched = DeltaUpdater(
+        updater.tree.path, disk=QuickDisk(), listeners=(told.append,), options=UNSIGNED
+    )
     updates(watched, source, SECOND)
     (end,) = [event for event in told if isinstance(event, RunFinished)]
     assert 0 < end.seconds < 600

@@ -22,7 +22,7 @@ from bitstation.storage.hashing import Stop
 from bitstation.storage.ledger import Ledger
 from bitstation.storage.reuse import LINK_FROM_BYTES
 from bitstation.testing.faulty_disk import QuickDisk
-from bitstation.testing.releases import TOOL_ID
+from bitstation.testing.releases import TOOL_ID, UNSIGNED
 from bitstation.testing.volumes import refuse
 from bitstation.worker.run import Options
 from tests.attack.beside import (
@@ -70,7 +70,7 @@ def test_x01_four_updaters_at_the_same_moment(root: Path) -> None:
     ends = all_at_once(update_once, [(root / TOOL_ID,)] * 4)
     assert set(ends) <= {"done", "locked"}
     assert "done" in ends
-    is_current(DeltaUpdater(root / TOOL_ID), SECOND.release)
+    is_current(DeltaUpdater(root / TOOL_ID, options=UNSIGNED), SECOND.release)
 
 
 def test_x02_two_tools_that_share_blobs(root: Path) -> None:
@@ -78,7 +78,7 @@ def test_x02_two_tools_that_share_blobs(root: Path) -> None:
     names = [TOOL_ID, "other-tool", "third-tool"]
     assert all_at_once(live, [(root / name,) for name in names]) == ["done"] * 3
     for name in names:
-        updater = DeltaUpdater(root / name, disk=QuickDisk())
+        updater = DeltaUpdater(root / name, disk=QuickDisk(), options=UNSIGNED)
         is_current(updater, lives_of(name)[-1])
         assert updater.verify().by_hash == 0
         assert updater.verify(deep=True).damaged == ()
@@ -130,7 +130,7 @@ def test_x05_update_and_a_running_program(make_updater: MakeUpdater) -> None:
 
     On Windows its release stays until it ends, elsewhere only its name goes.
     """
-    updater = make_updater(options=Options(keep=0))
+    updater = make_updater(options=Options(allow_unsigned=True, keep=0))
     running = release_of({"model.bin": LARGE, "run.py": PROGRAM}, "1.0.0")
     nexts = [
         release_of({"model.bin": LARGE[:-1] + b"%d" % n, "run.py": PROGRAM}, f"1.{n}.0")
@@ -173,7 +173,7 @@ def test_x07_one_blob_of_two_tools_at_the_same_moment(root: Path) -> None:
 
     def install(name: str) -> None:
         try:
-            DeltaUpdater(root / name, disk=QuickDisk()).update(sources[name])
+            DeltaUpdater(root / name, disk=QuickDisk(), options=UNSIGNED).update(sources[name])
         except BaseException as error:  # noqa: BLE001 - told by the main thread
             failures.append(error)
 
@@ -185,7 +185,7 @@ def test_x07_one_blob_of_two_tools_at_the_same_moment(root: Path) -> None:
     assert failures == []
     for name in names:
         assert asked_of(sources[name], NEW_MODEL) == len(EDITED)
-        assert DeltaUpdater(root / name).verify(deep=True).damaged == ()
+        assert DeltaUpdater(root / name, options=UNSIGNED).verify(deep=True).damaged == ()
 
 
 def _once(start: threading.Barrier) -> object:

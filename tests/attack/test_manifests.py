@@ -14,6 +14,7 @@ import pytest
 from bitstation import DeltaUpdater
 from bitstation.errors import NotFound, ToolFolderInvalid, UsageError
 from bitstation.testing.memory_source import MemorySource
+from bitstation.testing.releases import UNSIGNED
 from tests.attack.entrances import INVALID, Entrances, memory_below
 from tests.attack.machine import NEW, Machine, document_of, package_of, rehashed, with_rows
 from tests.engine.publisher_tools import pack, write_tool
@@ -163,7 +164,7 @@ def test_m20_tool_id_at_publish(publisher: Path, tool_id: str) -> None:
 @pytest.mark.parametrize("tool_id", ["Sample-Tool", "con", "x" * 300, "a b", ".bitstation", ".."])
 def test_m20_tool_id_as_a_folder(tmp_path: Path, tool_id: str) -> None:
     with pytest.raises(UsageError, match="tool_id"):
-        DeltaUpdater(tmp_path / tool_id)
+        DeltaUpdater(tmp_path / tool_id, options=UNSIGNED)
     assert not any(tmp_path.iterdir())
 
 

@@ -16,7 +16,7 @@ from bitstation.storage.hashing import Stop
 from bitstation.storage.ledger import Ledger
 from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.local_hq import local_hq
-from bitstation.testing.releases import TOOL_ID, Release, make_release
+from bitstation.testing.releases import TOOL_ID, UNSIGNED, Release, make_release
 from bitstation.transport.mirror import MirrorSource
 from tests.attack.beside import all_at_once, follow, publish_once
 from tests.attack.updates import is_current
@@ -42,7 +42,7 @@ def test_x11_publishers_to_one_folder(tmp_path: Path) -> None:
     said = all_at_once(publish_once, [(folder, str(mirror), "") for folder in folders])
     ends = {each.partition(": ")[2] for each in said}
     assert "done" in ends <= {"done", "locked"}
-    updater = DeltaUpdater(tmp_path / "root" / TOOL_ID, disk=QuickDisk())
+    updater = DeltaUpdater(tmp_path / "root" / TOOL_ID, disk=QuickDisk(), options=UNSIGNED)
     updater.update(MirrorSource(mirror))
     is_current(updater, release)
 
@@ -55,7 +55,7 @@ def test_x11_publishers_to_one_hq(tmp_path: Path) -> None:
         ends = all_at_once(
             publish_once, [(folder, hq.url, hq.token) for folder in (*folders, other)]
         )
-        updater = DeltaUpdater(tmp_path / "root" / TOOL_ID, disk=QuickDisk())
+        updater = DeltaUpdater(tmp_path / "root" / TOOL_ID, disk=QuickDisk(), options=UNSIGNED)
         updater.update(hq.url)
     same = [f"shelf-{number}" for number in range(3)]
     first, refused = (["other"], same) if "other: done" in ends else (same, ["other"])
@@ -95,4 +95,4 @@ def test_x12_publishing_while_a_worker_updates(tmp_path: Path) -> None:
     worker.join(60)
     ledger.close()
     assert ends == ["done"]
-    is_current(DeltaUpdater(tool), releases[-1])
+    is_current(DeltaUpdater(tool, options=UNSIGNED), releases[-1])

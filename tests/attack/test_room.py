@@ -19,7 +19,7 @@ from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.invariants import Invariants
 from bitstation.testing.mapped import Mapped, map_release
 from bitstation.testing.memory_source import MemorySource
-from bitstation.testing.releases import TOOL_ID, make_release
+from bitstation.testing.releases import TOOL_ID, UNSIGNED, make_release
 from bitstation.testing.volumes import FullBelow, Room
 from tests.attack.updates import (
     FIRST,
@@ -62,8 +62,12 @@ def fills_up(folder: Path, number: int, source: MemorySource) -> list[int]:
     """Let the room of a first install end ever later; how much was kept of the model each time."""
     kept = []
     for room in itertools.count(0, STEP_BYTES):
-        updater = DeltaUpdater(folder / str(room) / TOOL_ID, disk=QuickDisk())
-        if not is_full(DeltaUpdater(updater.tree.path, disk=Room(room, number)), source, LARGE):
+        updater = DeltaUpdater(folder / str(room) / TOOL_ID, disk=QuickDisk(), options=UNSIGNED)
+        if not is_full(
+            DeltaUpdater(updater.tree.path, disk=Room(room, number), options=UNSIGNED),
+            source,
+            LARGE,
+        ):
             return kept
         kept.append(kept_bytes(updater))
         source.asked.clear()
@@ -87,10 +91,10 @@ def test_f31_quota_of_the_user(tmp_path: Path) -> None:
 
 def test_f33_full_only_where_the_journal_lies(tmp_path: Path) -> None:
     for call in itertools.count(1):
-        installed = DeltaUpdater(tmp_path / str(call) / TOOL_ID, disk=QuickDisk())
+        installed = DeltaUpdater(tmp_path / str(call) / TOOL_ID, disk=QuickDisk(), options=UNSIGNED)
         updates(installed, source_of(FIRST), FIRST)
         disk = FullBelow(installed.tree.control, call)
-        updater = DeltaUpdater(installed.tree.path, disk=disk)
+        updater = DeltaUpdater(installed.tree.path, disk=disk, options=UNSIGNED)
         assert is_full(updater, source_of(SECOND, FIRST), SECOND) == disk.has_struck
         updates(installed, source_of(SECOND, FIRST), SECOND)
         if not disk.has_struck:
@@ -124,7 +128,9 @@ def test_f34_room_taken_by_another_program(installed: DeltaUpdater) -> None:
     """Each run goes on from where the last one had to stop: pause by pause it comes to its end."""
     source = source_of(LARGE)
     kept = [0]
-    while is_full(DeltaUpdater(installed.tree.path, disk=Room(700_000)), source, LARGE):
+    while is_full(
+        DeltaUpdater(installed.tree.path, disk=Room(700_000), options=UNSIGNED), source, LARGE
+    ):
         kept.append(kept_bytes(installed))
         assert kept[-1] > kept[-2]
         assert asked_of(source, LARGE.digest("model.bin")) <= len(DATA) - kept[-2]

@@ -22,7 +22,7 @@ from bitstation.testing.faulty_reads import FaultyReads
 from bitstation.testing.invariants import Invariants, wrong_files
 from bitstation.testing.mapped import Mapped
 from bitstation.testing.memory_source import MemorySource
-from bitstation.testing.releases import CREATED_AT, TOOL_ID, Release, make_release
+from bitstation.testing.releases import CREATED_AT, TOOL_ID, UNSIGNED, Release, make_release
 from bitstation.testing.volumes import Caseless, NoClone, NoLinks, ShortFiles, caseless, refuse
 from tests.attack.updates import (
     EDITED,
@@ -45,7 +45,7 @@ BOTH_LARGE = [
 
 def on(updater: DeltaUpdater, disk: Disk) -> DeltaUpdater:
     """The same tool, on a disk of that kind."""
-    return DeltaUpdater(updater.tree.path, disk=disk)
+    return DeltaUpdater(updater.tree.path, disk=disk, options=UNSIGNED)
 
 
 def eligibility(updater: DeltaUpdater, release: Mapped = FIRST) -> Eligibility:

@@ -11,11 +11,9 @@ from typing import NamedTuple
 import pytest
 
 from bitstation.testing.faulty_disk import FaultyDisk
-from tests.crash.outcomes import error_of, holds
-from tests.crash.scenes import REPAIR, SCENES, Scene, Stage
-from bitstation.testing.releases import TOOL_ID
 from bitstation.testing.scenes import REPAIR, SCENES, Scene
 from bitstation.testing.stage import Stage
+from tests.crash.outcomes import error_of, holds
 
 
 class Fault(NamedTuple):

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import BinaryIO
 
 import pytest
+from tests.crash.scenes import Scene, Stage
 
 from bitstation import host
 from bitstation.storage.durable import Disk
@@ -22,7 +23,6 @@ from bitstation.testing.faulty_reads import FaultyReads
 from bitstation.testing.memory_source import Asked
 from bitstation.testing.releases import TOOL_ID
 from tests.crash.outcomes import error_of, holds
-from tests.crash.scenes import Scene, Stage
 from tests.crash.sweeps import (
     BLOCKS,
     BLOCKS_RESUMED,

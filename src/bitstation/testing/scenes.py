@@ -128,7 +128,7 @@ class Scene(NamedTuple):
     """Whether no release may be current after the stop."""
     make_source: Callable[[], MemorySource] = plain_source
     again: Act | None = None
-    options: Options = Options(allow_downgrade=True)
+    options: Options = Options(allow_unsigned=True, allow_downgrade=True)
     is_damaged: bool = False
     """Whether the release is not whole before the act."""
     is_busy: bool = False
@@ -150,7 +150,9 @@ def keeping_more(release: Release) -> Act:
     """Act that updates to a release and keeps more of the earlier ones than is usual."""
 
     def act(updater: DeltaUpdater, source: MemorySource) -> object:
-        patient = DeltaUpdater(updater.tree.path, disk=QuickDisk(), options=Options(keep=5))
+        patient = DeltaUpdater(
+            updater.tree.path, disk=QuickDisk(), options=Options(allow_unsigned=True, keep=5)
+        )
         return patient.update(source, release.version)
 
     return act
@@ -321,7 +323,7 @@ IN_PLACE = Scene(
     (TIGHT_OLD.release, TIGHT_NEW.release),
     may_be_absent=True,
     make_source=tight_source,
-    options=Options(in_place=True),
+    options=Options(allow_unsigned=True, in_place=True),
 )
 REPAIR = Scene(
     "repair",

@@ -102,13 +102,13 @@ class Room(NoLinks):
 class Caseless(NoLinks):
     """A volume on which names that differ in case are one: what is made takes the name it finds."""
 
-    def make_dir(self, path: Path) -> None:
+    def make_dir(self, path: Path, *, private: bool = False) -> None:
         """Create a folder, unless it is there."""
-        super().make_dir(caseless(path))
+        super().make_dir(caseless(path), private=private)
 
-    def open_new(self, path: Path, *, truncate: bool = False) -> BinaryIO:
+    def open_new(self, path: Path, *, replace: bool = False, private: bool = False) -> BinaryIO:
         """Create a file, or open the one that is there."""
-        return super().open_new(caseless(path), truncate=truncate)
+        return super().open_new(caseless(path), replace=replace, private=private)
 
     def replace(self, source: Path, target: Path) -> None:
         """Move over the name that is there."""
@@ -134,21 +134,21 @@ class FullBelow(QuickDisk):
         self._files: set[int] = set()
         self.has_struck = False
 
-    def open_new(self, path: Path, *, truncate: bool = False) -> BinaryIO:
+    def open_new(self, path: Path, *, replace: bool = False, private: bool = False) -> BinaryIO:
         """Create a file, unless there is no room."""
         self._check(path)
-        return self._watched(path, super().open_new(path, truncate=truncate))
+        return self._watched(path, super().open_new(path, replace=replace, private=private))
 
     def open_append(self, path: Path) -> BinaryIO:
         """Open a file, unless there is no room."""
         self._check(path)
         return self._watched(path, super().open_append(path))
 
-    def make_dir(self, path: Path) -> None:
+    def make_dir(self, path: Path, *, private: bool = False) -> None:
         """Create a folder, unless there is no room."""
         if not path.is_dir():
             self._check(path)
-        super().make_dir(path)
+        super().make_dir(path, private=private)
 
     def write(self, file: BinaryIO, data: Data) -> None:
         """Write, unless there is no room."""
