@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tests.crash.scenes import REPAIR, Stage
-
 from bitstation import BitStationError, Eligibility
 from bitstation.storage.durable import Disk
 from bitstation.testing.releases import TOOL_ID
+from bitstation.testing.scenes import REPAIR
+from bitstation.testing.stage import Stage
 
 
 def error_of(stage: Stage, disk: Disk) -> BitStationError | None:

@@ -9,14 +9,14 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.crash.scenes import MODEL, OTHER, SCENES, Scene, Stage, update_to, used
-
 from bitstation import BitStationError
 from bitstation.storage.durable import Disk
 from bitstation.testing.faulty_disk import COUNTED, FaultyDisk, QuickDisk
 from bitstation.testing.faulty_reads import FaultyReads, Strike
 from bitstation.testing.memory_source import MemorySource
 from bitstation.testing.releases import make_release
+from bitstation.testing.scenes import MODEL, OTHER, SCENES, Scene, update_to, used
+from bitstation.testing.stage import Stage
 from tests.crash.outcomes import error_of, holds
 
 OPENS = ("open_new", "open_within", "open_append")

@@ -14,7 +14,6 @@ from types import FrameType
 from typing import BinaryIO
 
 import pytest
-from tests.crash.scenes import Scene, Stage
 
 from bitstation import host
 from bitstation.storage.durable import Disk
@@ -22,6 +21,8 @@ from bitstation.testing.faulty_disk import FaultyDisk, QuickDisk
 from bitstation.testing.faulty_reads import FaultyReads
 from bitstation.testing.memory_source import Asked
 from bitstation.testing.releases import TOOL_ID
+from bitstation.testing.scenes import Scene
+from bitstation.testing.stage import Stage
 from tests.crash.outcomes import error_of, holds
 from tests.crash.sweeps import (
     BLOCKS,
