@@ -11,8 +11,10 @@ from bitstation import DeltaUpdater, host
 from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.local_hq import local_hq
 from bitstation.testing.releases import TOOL_ID, UNSIGNED
+from bitstation.testing.signed import SignedShelf
 from bitstation.transport.hq import HqSource
 from bitstation.worker import history, intake, run
+from tests.attack import trusting
 from tests.attack.clock import Clock
 from tests.attack.entrances import Entrances
 from tests.attack.gates import GATES, Gate, gate_named
@@ -149,3 +151,19 @@ def publisher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to publish from, with a cache of its own."""
     monkeypatch.setenv("BITSTATION_CACHE_DIR", str(tmp_path / "cache"))
     return tmp_path
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> SignedShelf:
+    return SignedShelf(tmp_path / "shelf")
+
+
+@pytest.fixture
+def pinned(tmp_path: Path, shelf: SignedShelf) -> DeltaUpdater:
+    """It has pinned the root and installed OLD; NEW is published."""
+    shelf.pin(tmp_path / "tools")
+    updater = DeltaUpdater(tmp_path / "tools" / TOOL_ID, disk=QuickDisk())
+    shelf.publish(trusting.OLD)
+    updater.update(shelf.source())
+    shelf.publish(trusting.NEW)
+    return updater

@@ -60,7 +60,9 @@ def test_its_metadata_says_what_it_is(wheel: zipfile.ZipFile) -> None:
     assert "bitstation = bitstation.cli.main:main" in commands
 
 
-def test_a_worker_needs_four_packages() -> None:
+def test_a_worker_needs_six_packages() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     needed = {line.partition(">")[0] for line in project["dependencies"]}
-    assert needed == {"backports.zstd", "msgspec", "platformdirs", "rich"}
+    assert needed == {
+        *("backports.zstd", "msgspec", "platformdirs", "rich", "securesystemslib[crypto]", "tuf")
+    }

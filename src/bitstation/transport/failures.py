@@ -1,4 +1,4 @@
-"""Failures that only some sources know; what they have in common is in errors.py."""
+"""Failures that only some sources know; what they have in common is in errors/."""
 
 from __future__ import annotations
 

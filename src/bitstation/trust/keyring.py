@@ -74,7 +74,7 @@ class Keyring:
             sealing = BestAvailableEncryption(passphrase.encode())
         data = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, sealing)
         with disk_errors(self.folder):
-            self._disk.make_dir(self.folder)
+            self._disk.make_dir(self.folder, private=True)
             self._disk.write_file(self._file(name), data, private=True)
         return self._add(name, SSlibKey.from_crypto(private.public_key()), "")
 
@@ -165,7 +165,7 @@ class Keyring:
     def _save(self) -> None:
         data = msgspec.json.format(msgspec.json.encode(list(self._rows.values())))
         with disk_errors(self.folder):
-            self._disk.make_dir(self.folder)
+            self._disk.make_dir(self.folder, private=True)
             self._disk.write_file(self.folder / INDEX_NAME, data, private=True)
 
 

@@ -7,43 +7,68 @@ gives facts only, programs read ``code`` and ``fields``, and people read their o
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar
+from bitstation.errors.base import BitStationError
+from bitstation.errors.trust import (
+    DowngradeRefused,
+    KeyRefused,
+    MetadataExpired,
+    NotPinned,
+    NotSigned,
+    PinConflict,
+    PublishRefused,
+    ReleaseConflict,
+    SignatureRefused,
+    TokenRefused,
+    TrustError,
+    UnexpectedRelease,
+)
 
-from bitstation.shown import harmless
-
-
-def _same(text: str) -> str:
-    return text
-
-
-class BitStationError(Exception):
-    """Root of every error this package raises on purpose; ``fields`` fill the templates."""
-
-    code: ClassVar[str] = "unexpected"
-    exit_code: ClassVar[int] = 1
-    retryable: ClassVar[bool] = False
-    message: ClassVar[str] = "{detail}"
-    hint: ClassVar[str] = ""
-
-    def __init__(self, **fields: object) -> None:
-        self.fields = {name: harmless(value) for name, value in fields.items()}
-        super().__init__(self.text())
-
-    def text(self, translate: Callable[[str], str] = _same) -> str:
-        """What failed, on which object, expected against actual."""
-        return translate(self.message).format_map(_Named(self.fields))
-
-    def advice(self, translate: Callable[[str], str] = _same) -> str:
-        """What the reader can do about it; empty where there is nothing to say."""
-        return translate(self.hint).format_map(_Named(self.fields)) if self.hint else ""
-
-
-class _Named(dict[str, object]):
-    """Template fields; an absent one shows as its name, for a message must never fail to print."""
-
-    def __missing__(self, key: str) -> str:
-        return "{" + key + "}"
+__all__ = [
+    "BitStationError",
+    "DigestMismatch",
+    "DiskFull",
+    "DowngradeRefused",
+    "FileChanged",
+    "FileInUse",
+    "InstallError",
+    "IntegrityError",
+    "KeyRefused",
+    "ManifestError",
+    "ManifestHashMismatch",
+    "MetadataExpired",
+    "MissingExtra",
+    "NoEarlierRelease",
+    "NoInstallation",
+    "NoSuchRelease",
+    "NotFound",
+    "NotPinned",
+    "NotSigned",
+    "PackageInvalid",
+    "PermissionRefused",
+    "PinConflict",
+    "PublishRefused",
+    "RedirectRefused",
+    "ReleaseConflict",
+    "ReleaseDamaged",
+    "ReleaseIncomplete",
+    "SignatureRefused",
+    "SourceBroken",
+    "SourceError",
+    "SourceUnreachable",
+    "StoreCorrupt",
+    "StoreError",
+    "StoreLocked",
+    "TlsError",
+    "TokenRefused",
+    "ToolFolderInvalid",
+    "TrustError",
+    "UnexpectedRelease",
+    "UnsafePathError",
+    "UpdateCancelled",
+    "UploadOffset",
+    "UsageError",
+    "VolumeUnfit",
+]
 
 
 # --- the caller asked for something that cannot be -------------------------------------------
@@ -111,105 +136,6 @@ class ToolFolderInvalid(ManifestError):
     code = "tool-invalid"
     message = "{what} cannot be released: {detail}"
     hint = "mend what is named and run 'bitstation validate' again"
-
-
-# --- somebody is not allowed to decide this --------------------------------------------------
-
-
-class TrustError(BitStationError):
-    """Somebody offers or asks what they are not allowed to."""
-
-    code = "trust"
-    exit_code = 31
-
-
-class DowngradeRefused(TrustError):
-    """An older version was offered in place of a newer one."""
-
-    code = "downgrade-refused"
-    message = "{tool_id} {version} is older than the installed {installed}"
-    hint = "'bitstation rollback' is the way back; --allow-downgrade installs it all the same"
-
-
-class ReleaseConflict(TrustError):
-    """The same version exists with other content."""
-
-    code = "release-conflict"
-    message = "{tool_id} {version} exists with manifest_hash {known}; this one has {offered}"
-    hint = "a version never changes: publish the new content under a new version"
-
-
-class UnexpectedRelease(TrustError):
-    """A source gave another release than the one asked for."""
-
-    code = "unexpected-release"
-    message = "asked {source} for {wanted}, was given {given}"
-    hint = "the source is wrong or lies; nothing was changed"
-
-
-class NotSigned(TrustError):
-    """A release, or a whole source, carries no signatures."""
-
-    code = "not-signed"
-    message = "{source}: nothing there is signed by who was pinned at 'bitstation join'"
-    hint = "update from what your publisher signs; --allow-unsigned takes it all the same"
-
-
-class NotPinned(TrustError):
-    """Nobody has said whose releases may run here."""
-
-    code = "not-pinned"
-    message = "{root} does not know whose releases may be installed"
-    hint = "'bitstation join' pins the keys of your HQ; --allow-unsigned does without"
-
-
-class PinConflict(TrustError):
-    """Other keys are pinned than those that are offered."""
-
-    code = "pin-conflict"
-    message = "{source} shows the root {offered}, expected is {known}"
-    hint = "ask who runs it for its fingerprint; 'bitstation keys status' shows it there"
-
-
-class SignatureRefused(TrustError):
-    """Metadata are not signed as they must be, or are older than what was seen before."""
-
-    code = "signature-refused"
-    message = "{source}: the signed metadata of '{what}' are refused: {detail}"
-    hint = "the source is broken or somebody lies; what is installed goes on running"
-
-
-class MetadataExpired(TrustError):
-    """Nobody has confirmed for too long that there is nothing newer."""
-
-    code = "metadata-expired"
-    exit_code = 32
-    message = (
-        "{source}: the signed metadata of '{what}' have expired ({detail}); it is {now} UTC here"
-    )
-    hint = "is this clock right, and does HQ run? What is installed goes on running"
-
-
-class KeyRefused(TrustError):
-    """A key cannot be used: no such name, a wrong passphrase, or too few of them."""
-
-    code = "key-refused"
-    message = "{name}: {detail}"
-
-
-class TokenRefused(TrustError):
-    """HQ did not accept the token, or none was given."""
-
-    code = "token-refused"
-    message = "{source} refused: {detail}"
-    hint = "give the token HQ wrote at its first start, by --token-file or BITSTATION_TOKEN_FILE"
-
-
-class PublishRefused(TrustError):
-    """HQ does not take what it was given; ``detail`` is HQ's own word."""
-
-    code = "publish-refused"
-    message = "{source} refused: {detail}"
 
 
 # --- bytes are not what they should be -------------------------------------------------------

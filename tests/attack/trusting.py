@@ -1,0 +1,43 @@
+"""What attacks on trust share: releases, and how a worker with a pinned root must answer."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bitstation import BitStationError, DeltaUpdater
+from bitstation.testing.invariants import Invariants
+from bitstation.testing.releases import TOOL_ID, Release, make_release
+from bitstation.transport.source import Source
+from bitstation.trust.pins import Pins
+
+OLD = make_release({"run.py": b"print('old')", "same": b"same"}, "1.0.0")
+NEW = make_release({"run.py": b"print('new')", "same": b"same"}, "1.1.0")
+EVIL = make_release({"run.py": b"print('evil')", "same": b"same"}, "1.1.0")
+
+
+def refused(
+    worker: DeltaUpdater, source: Source, code: str, version: str | None = "1.1.0"
+) -> BitStationError:
+    """The update is refused, and what was there is there as it was."""
+    invariants = Invariants(worker.root.path)
+    pins = Pins(worker.root.pins).load()
+    with pytest.raises(BitStationError) as caught:
+        worker.update(source, version)
+    assert caught.value.code == code, caught.value
+    invariants.check(TOOL_ID, OLD.manifest)
+    kept = Pins(worker.root.pins).load()
+    assert pins is not None
+    assert kept is not None
+    assert _versions(kept.timestamp) >= _versions(pins.timestamp)
+    return caught.value
+
+
+def _versions(data: bytes) -> int:
+    return int(json.loads(data)["signed"]["version"])
+
+
+def accepted(worker: DeltaUpdater, source: Source, release: Release = NEW) -> None:
+    worker.update(source, release.version)
+    Invariants(worker.root.path).check(TOOL_ID, release.manifest)
