@@ -134,6 +134,13 @@ class PublishSession(msgspec.Struct, frozen=True):
     """OPEN, COMMITTED."""
 
 
+class MetadataReceipt(msgspec.Struct, frozen=True):
+    """Answer to ``PUT /metadata/{file}``: it is verified, durable, and shown."""
+
+    file: str
+    size: Bytes
+
+
 class BlobReceipt(msgspec.Struct, frozen=True):
     """Answer to ``PUT /publish/sessions/{session_id}/blobs/{sha256}``.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bitstation.core.mirror import METADATA
-from bitstation.errors import NotSigned, SignatureRefused
+from bitstation.errors import NotSigned, PublishRefused
 from bitstation.transport.hq import HqClient, HqSource
 from bitstation.trust.authorize import reading
 from bitstation.trust.chain import utc_now
@@ -45,7 +45,7 @@ class HqSigner:
             try:
                 self._client.put_metadata(file.name, file.data)
                 return
-            except SignatureRefused:
+            except PublishRefused:
                 # Another publisher's release may have come into the same bin meanwhile.
                 if attempt == _ATTEMPTS - 1:
                     raise

@@ -177,7 +177,7 @@ class HqClient:
         return answer.body
 
     def put_metadata(self, name: str, data: bytes) -> None:
-        """Give HQ what was signed elsewhere. Raises SignatureRefused as HQ states it."""
+        """Give HQ what was signed elsewhere. Raises PublishRefused for what no worker takes."""
         self._answered("PUT", f"api/v1/{metadata_path(name)}", body=data)
 
     def open_session(self, manifest_bytes: bytes) -> PublishSession:

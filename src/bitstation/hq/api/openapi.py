@@ -21,6 +21,7 @@ _PARAMETERS: dict[str, Any] = {
     "sha256": HexDigest,
     "session_id": str,
     "channel": Channel,
+    "file": str,
 }
 _TOKEN = "publisherToken"
 _DESCRIPTION = (

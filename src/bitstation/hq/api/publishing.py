@@ -26,11 +26,14 @@ from bitstation.core.wire import (
 from bitstation.errors import (
     DigestMismatch,
     DiskFull,
+    KeyRefused,
     ManifestError,
     ManifestHashMismatch,
     NotFound,
+    NotSigned,
     ReleaseConflict,
     ReleaseIncomplete,
+    SignatureRefused,
     StoreLocked,
     UnsafePathError,
     UploadOffset,
@@ -203,7 +206,10 @@ ENDPOINTS = (
         "Make the release visible, and the guides that were announced",
         PublishSession,
         needs_token=True,
-        errors=(NotFound, ReleaseIncomplete, ReleaseConflict, ManifestError, UsageError),
+        errors=(
+            *(NotFound, ReleaseIncomplete, ReleaseConflict, ManifestError, UsageError),
+            *(NotSigned, KeyRefused, SignatureRefused),
+        ),
     ),
     Endpoint(
         "PUT",

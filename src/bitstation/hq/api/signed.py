@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from bitstation.core.mirror import METADATA, PACKED_SUFFIX, is_metadata_name
-from bitstation.core.wire import API_PREFIX
+from bitstation.core.wire import API_PREFIX, MetadataReceipt
 from bitstation.errors import (
     KeyRefused,
     NotFound,
@@ -20,7 +21,7 @@ from bitstation.errors import (
     UsageError,
 )
 from bitstation.hq.api.bodies import read_body
-from bitstation.hq.api.endpoint import Desk, Endpoint
+from bitstation.hq.api.endpoint import JSON, Desk, Endpoint
 from bitstation.hq.api.reading import document
 from bitstation.trust.roles import MAX_TARGETS_BYTES, TIMESTAMP, file_name
 from bitstation.trust.signing import File
@@ -49,7 +50,7 @@ async def put_metadata(desk: Desk, request: Request) -> ASGIApp:
     data = await read_body(request, MAX_TARGETS_BYTES)
     await desk.threads.work(desk.hq.signing.accept, [File(name, data)])
     log.info("signed metadata taken in: %s", name)
-    return Response(status_code=204)
+    return Response(msgspec.json.encode(MetadataReceipt(name, len(data))), media_type=JSON)
 
 
 ENDPOINTS = (
@@ -67,7 +68,7 @@ ENDPOINTS = (
         f"{API_PREFIX}/{METADATA}/{{file}}",
         put_metadata,
         "Bring metadata that were signed elsewhere",
-        status=204,
+        MetadataReceipt,
         body=dict[str, Any],
         needs_token=True,
         errors=(UsageError, SignatureRefused, NotSigned, ReleaseConflict, KeyRefused),
