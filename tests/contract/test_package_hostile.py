@@ -133,6 +133,13 @@ def test_other_methods_of_packing(tmp_path: Path, method: int) -> None:
     refused(tmp_path, package_bytes(method=method), f"method {method}")
 
 
+@pytest.mark.parametrize("before", [b"", b"hidden"])
+def test_an_archive_without_members(tmp_path: Path, before: bytes) -> None:
+    # 4 + 8 bytes of zeroes, the length of the directory, and where it begins.
+    end = END + bytes(12) + struct.pack("<IH", len(before), 0)
+    refused(tmp_path, before + end, "something lies" if before else "manifest")
+
+
 def test_a_gap_between_members(tmp_path: Path) -> None:
     data = package_bytes()
     at = data.index(LOCAL, 10)

@@ -42,8 +42,8 @@ def _check_layout(reader: PartsReader, members: list[Member], directory_offset: 
     """Refuse members that overlap, or leave room between them for what nobody lists."""
     position = 0
     in_order = sorted(members, key=lambda member: member.offset)
-    ends = [member.offset for member in in_order[1:]] + [directory_offset]
-    for member, end in zip(in_order, ends, strict=True):
+    starts = [*(member.offset for member in in_order), directory_offset]
+    for member, end in zip(in_order, starts[1:], strict=True):
         if member.offset != position:
             raise ZipFault(f"{member.name!r} does not begin where the one before it ends")
         reader.seek(member.offset)
