@@ -227,6 +227,7 @@ def seeds() -> dict[str, dict[str, bytes]]:
         "zip_archive": {
             "stored": archive(zipfile.ZIP_STORED),
             "deflated": archive(zipfile.ZIP_DEFLATED),
+            "empty": b"PK\x05\x06" + bytes(18),
             "streamed": archive(zipfile.ZIP_STORED, streamed=True),
         },
         "http_answer": answers(),
