@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TESTS: dict[str, tuple[str, ...]] = {
     # Below src/bitstation/ (a glob may name several): test files in the order in which they run.
-    "core/relpath.py": ("tests/unit/test_relpath.py", "tests/unit/test_manifest.py"),
+    "core/relpath.py": ("tests/unit/test_relpath.py",),
     "core/manifest.py": (
         "tests/unit/test_manifest_checks.py",
         "tests/unit/test_manifest.py",

@@ -12,7 +12,7 @@ from tests.mutation.tables import EQUIVALENT, TESTS
 
 # Their tests take a second or two; `python dev.py mutate` runs all modules.
 QUICK = ("core/relpath", "core/blockmap", "core/manifest", "codec/blocks")
-SAMPLE = 10
+SAMPLE = 8
 SEED = int(os.environ.get("BITSTATION_MUTATION_SEED", "1"))
 
 
