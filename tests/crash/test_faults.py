@@ -16,6 +16,9 @@ from typing import BinaryIO
 import pytest
 
 from bitstation import host
+from bitstation.core.digest import digest_of
+from bitstation.errors import StoreError
+from bitstation.storage.blobs import BlobFolder
 from bitstation.storage.durable import Disk
 from bitstation.testing.faulty_disk import FaultyDisk, QuickDisk
 from bitstation.testing.faulty_reads import FaultyReads
@@ -136,6 +139,20 @@ def test_f05_error_on_fsync(quick_path: Path, scene: Scene) -> None:
         stage.reach_goal()
         disk.cut_power()
         stage.invariants.check(TOOL_ID, stage.scene.goal.manifest)
+
+
+def test_f05_error_on_fsync_at_hq(quick_path: Path) -> None:
+    """A blob whose sync failed is sent again."""
+    data = b"blob" * 1000
+    digest = digest_of(data)
+    failing = FaultyDisk(fail_at=1, error=refusal(errno.EIO), kinds=["sync_path"])
+    with BlobFolder(quick_path, failing).upload(digest, len(data)) as upload:  # type: ignore[union-attr]
+        upload.write(data)
+        with pytest.raises(StoreError):
+            upload.finish()
+    blobs = BlobFolder(quick_path, QuickDisk())
+    assert not blobs.has(digest)
+    assert blobs.received(digest) == 0
 
 
 def test_f06_access_denied(quick_path: Path) -> None:

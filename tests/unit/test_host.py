@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
@@ -204,3 +205,24 @@ def test_a_disk_that_turns_is_known(tmp_path: Path, device: str, said: str, turn
     assert posix._turns(disk) is turns
     assert posix._turns(disk / "part1") is turns
     assert posix._turns(disk / "gone") is False
+
+
+def test_a_volume_takes_files_as_long_as_it_can(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"x")
+    assert host.takes_length(file, 0)
+    assert host.takes_length(file, 4 * 1024**3 - 1)
+    assert file.read_bytes() == b"x"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux: how its volumes are asked")
+def test_a_volume_that_cannot_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lseek(_fd: int, offset: int, _whence: int) -> int:
+        if offset > 4 * 1024**3 - 1:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return offset
+
+    monkeypatch.setattr(os, "lseek", lseek)
+    (tmp_path / "file").touch()
+    assert host.takes_length(tmp_path / "file", 4 * 1024**3 - 1)
+    assert not host.takes_length(tmp_path / "file", 4 * 1024**3)
