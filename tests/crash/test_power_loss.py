@@ -40,16 +40,25 @@ class Played(NamedTuple):
     made: Record
 
 
+class Plays(dict[str, Played]):
+    """Scenes by name, each recorded when it is first needed."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def __missing__(self, name: str) -> Played:
+        folder = self._folder / str(len(self))
+        folder.mkdir()
+        stage = Stage(folder, ALL_SCENES[name])
+        self[name] = Played(stage, record(stage))
+        return self[name]
+
+
 @pytest.fixture(scope="module")
-def plays() -> Iterator[dict[str, Played]]:
-    """Each scene that was needed, recorded once."""
-    played: dict[str, Played] = {}
+def plays() -> Iterator[Plays]:
     with quick_folder() as folder:
-        for number, scene in enumerate(ALL_SCENES.values()):
-            (folder / str(number)).mkdir()
-            stage = Stage(folder / str(number), scene)
-            played[scene.name] = Played(stage, record(stage))
-        yield played
+        yield Plays(folder)
 
 
 def hold(played: Played, end: int, loss: Loss, seed: object) -> None:
@@ -65,7 +74,7 @@ def hold(played: Played, end: int, loss: Loss, seed: object) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("point", existing_points())
-def test_c_without_power(point: str, model: str, plays: dict[str, Played]) -> None:
+def test_c_without_power(point: str, model: str, plays: Plays) -> None:
     played = plays[POINTS[point].scene]
     moments = POINTS[point].moments(played.made.calls)
     assert moments, "the scene does not come by it"
@@ -113,12 +122,12 @@ def test_what_is_proved_on_resuming_is_durable(quick_path: Path) -> None:
 
 
 def test_the_name_of_staging_is_durable_before_the_journal_says_so(
-    plays: dict[str, Played],
+    plays: Plays,
 ) -> None:
     everywhere(plays["update"], Loss(Names.NONE, 0.0, 0.0))
 
 
-def test_a_folder_is_durable_before_files_move_into_it(plays: dict[str, Played]) -> None:
+def test_a_folder_is_durable_before_files_move_into_it(plays: Plays) -> None:
     played = plays["update, files moved one by one"]
     for end, change in enumerate(played.made.changes, 1):
         if isinstance(change, Renamed):
@@ -148,7 +157,7 @@ def test_what_a_killed_run_set_aside_is_there_for_good(scene: str, quick_path: P
 
 
 def test_a_given_up_release_is_gone_for_good_before_its_bytes_change(
-    plays: dict[str, Played],
+    plays: Plays,
 ) -> None:
     played = plays["update in place"]
     ends = [
@@ -162,7 +171,7 @@ def test_a_given_up_release_is_gone_for_good_before_its_bytes_change(
             hold(played, end, Loss(Names.IN_ORDER), f"{end} {seed}")
 
 
-def test_a_release_that_was_only_begun_hides_no_blocks(plays: dict[str, Played]) -> None:
+def test_a_release_that_was_only_begun_hides_no_blocks(plays: Plays) -> None:
     stage, made = plays["update in place"]
     begun = next(
         end

@@ -146,8 +146,12 @@ def test_every_command_named_anywhere_exists(dev: ModuleType) -> None:
     assert all(f"python dev.py {name}" in SOURCE for name in dev.COMMANDS)
 
 
-def test_the_windows_run_names_folders_that_exist() -> None:
+def test_the_windows_run_names_what_exists() -> None:
     lines = (ROOT / ".ci/windows-tests").read_text("utf-8").splitlines()
-    folders = [line for line in lines if not line.startswith("#")]
-    assert folders
-    assert [folder for folder in folders if not (ROOT / folder).is_dir()] == []
+    names = [line for line in lines if not line.startswith("#")]
+    assert names
+    for name in names:
+        path, _, test = name.partition("::")
+        place = ROOT / path
+        assert place.is_file() if test else place.is_dir(), name
+        assert not test or f"def {test.partition('[')[0]}(" in place.read_text("utf-8"), name

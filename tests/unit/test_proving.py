@@ -281,3 +281,46 @@ def test_stop_is_noticed_between_blocks(tmp_path: Path, monkeypatch: pytest.Monk
     assert counts == [1000]
     with pytest.raises(UpdateCancelled):
         stop.wait(3600)
+
+
+def test_what_changed_of_late_is_durable_before_it_is_recorded(
+    ledger: Ledger, files: list[Path]
+) -> None:
+    synced: list[Path] = []
+    prove_files(files, ledger, sync=synced.append)
+    assert synced == files
+    prove_files(files, ledger, sync=synced.append)
+    assert synced == files, "what is recorded is durable"
+
+
+def test_what_changed_long_ago_is_durable_already(
+    ledger: Ledger, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proving, "_WRITTEN_BACK_NS", 0)
+    synced: list[Path] = []
+    prove_files(files, ledger, sync=synced.append)
+    assert not synced
+
+
+def test_a_file_that_may_not_be_synced_is_proved_and_not_recorded(
+    ledger: Ledger, files: list[Path]
+) -> None:
+    def refuse(_path: Path) -> None:
+        raise PermissionError
+
+    for _ in range(2):
+        proofs = prove_files(files, ledger, sync=refuse)
+        assert [proof.digest for proof in proofs] == digests(files)
+        assert all(proof.by_hash for proof in proofs)
+
+
+def test_a_file_that_does_not_get_to_the_disk_is_not_proved(
+    ledger: Ledger, files: list[Path]
+) -> None:
+    def fail(path: Path) -> None:
+        if path == files[1]:
+            raise OSError(5, "input/output error")
+
+    proofs = prove_files(files, ledger, sync=fail)
+    assert [proof.digest is None for proof in proofs].index(True) == 1
+    assert ledger.proof(host.stat_facts(files[1])) is None
