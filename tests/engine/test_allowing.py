@@ -116,7 +116,7 @@ def test_an_older_release_is_refused_unless_somebody_may_decide_so(
         check(run, resolved(OLDER))
     check(run, resolved(OLDER, required=True))
     assert switches(events) == []
-    run.options = Options(allow_downgrade=True)
+    run.options = Options(allow_unsigned=True, allow_downgrade=True)
     check(run, resolved(OLDER))
     assert switches(events) == [("--allow-downgrade", "1.0.0")]
 
