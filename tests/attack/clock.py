@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 from bitstation import host
@@ -39,7 +39,8 @@ class Clock:
 
     def now(self, zone: tzinfo | None = None) -> datetime:
         """The same, as programs ask for it."""
-        return datetime.fromtimestamp(self.now_s(), zone)
+        # Windows makes no date of a moment before 1970 by itself.
+        return (datetime.fromtimestamp(0, UTC) + timedelta(seconds=self.now_s())).astimezone(zone)
 
     def stat_facts(self, path: Path | int) -> StatFacts:
         """Facts of a file, with the stamps that it had by this clock."""

@@ -6,7 +6,6 @@ import sys
 
 if sys.platform == "win32":
     import ctypes
-    import errno
     import msvcrt
     import os
     import stat
@@ -78,11 +77,9 @@ if sys.platform == "win32":
             try:
                 os.lseek(fd, _LOCK_OFFSET, os.SEEK_SET)
                 msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-            except OSError as error:
+            except OSError:
                 os.close(fd)
-                if error.errno in (errno.EACCES, errno.EDEADLOCK):
-                    return False
-                raise
+                return False
             self._fd = fd
             return True
 
