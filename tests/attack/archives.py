@@ -26,6 +26,8 @@ GIB = 1024**3
 class Piece:
     """One member. ``data`` lies in the archive as it is; ``hole`` zeroes follow it for free.
 
+    ``before`` stands before its local header, and no record names it.
+
     ``local`` and ``central`` replace fields of one record: flags, method, crc, packed, size, name,
     offset, mode, system.
     """
@@ -33,6 +35,7 @@ class Piece:
     name: str
     data: bytes = b""
     hole: int = 0
+    before: bytes = b""
     size: int | None = None
     crc: int | None = None
     method: int = STORED
@@ -99,6 +102,7 @@ def end_of(count: int, size: int, start: int, *, zip64: bool | None = None) -> b
 
 
 def _write_piece(file: IO[bytes], directory: BytesIO, piece: Piece) -> None:
+    file.write(piece.before)
     fields = piece.fields(file.tell())
     file.write(_local({**fields, **piece.local}, zip64=piece.zip64))
     file.write(piece.data)

@@ -269,6 +269,7 @@ def test_z18_end_records_that_lie(machine: Machine, tmp_path: Path) -> None:
     ends = [
         struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, LIMIT32, LIMIT32, 0),
         other[:-22] + long[-22:],
+        long[:-22] + other[-22:],
         long[:-22][20:] + long[-22:],
         long[:8] + b"\xff" + long[9:],
         long.replace(b"PK\6\7\0", b"PK\6\7\1"),

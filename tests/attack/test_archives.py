@@ -10,6 +10,7 @@ import io
 import stat
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +239,14 @@ def test_z20_two_archives_in_a_row(refuses: Refuses, tmp_path: Path) -> None:
     whole = write_archive(tmp_path / "whole.zip", pieces_of()).read_bytes()
     (tmp_path / "tool.zip").write_bytes(whole + whole)
     refuses(tmp_path / "tool.zip")
+
+
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_z20_hidden_between(refuses: Refuses, place: int) -> None:
+    """Where every offset is right, what lies between two members is still somebody's."""
+    pieces = pieces_of()
+    pieces[place] = replace(pieces[place], before=b"hidden")
+    refuses(pieces, "does not begin where the one before it ends")
 
 
 @pytest.mark.parametrize("count", [0, 3, 5, 60_000])

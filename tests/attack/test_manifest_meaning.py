@@ -129,6 +129,12 @@ def test_m23_digest_that_does_not_fit_its_size(machine: Machine, sha256: str, si
     machine.refuses_update(source, IntegrityError)
 
 
+def test_m23_content_of_two_sizes(entrances: Entrances) -> None:
+    """One of the two is made up, whichever came first."""
+    twin = {**ROWS[0], "path": "twin.py", "size": 77}
+    entrances.refuse(with_rows(twin), "'twin.py' states another size")
+
+
 def test_m24_hash_that_does_not_recompute(entrances: Entrances) -> None:
     edited = document_of(files=[{**ROWS[0], "url": "edited"}, *ROWS[1:]])
     entrances.refuse(edited, "states manifest_hash", kinds=ManifestHashMismatch)

@@ -232,7 +232,8 @@ def _lost(folder: Path, contents: dict[str, str]) -> list[str]:
     """Belongings whose content is nowhere in the tool's folder any more."""
     if not contents:
         return []
-    files = [folder / path for path in files_below(folder)]
+    # user_data may be a link to another disk, which is followed from its top only.
+    files = [top / path for top in (folder, folder / "user_data") for path in files_below(top)]
     there = {hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()}
     return [
         f"I2: {path}, left by a user, is nowhere"
