@@ -87,6 +87,7 @@ def test_progress_forgets_the_failures_and_patience_ends():
                 *("", "soon", "-1", "1.5", "+5", "٣", "9" * 5000, "Fri, 02 Jan 2026 03:04:35 CET"),
                 *("Fri, 99 Jan 2026 03:04:35 GMT", "Fri, 02 Foo 2026 03:04:35 GMT"),
                 *("Fri, 02 Jan 0000 03:04:35 GMT", "Fri, 02 Jan 2026 25:04:35 GMT"),
+                *("Fri, 02 Jan 2026 03:04:61 GMT", "Fri, 02 Jan 2026 03:04:99 GMT"),
             )
         ),
     ],

@@ -88,6 +88,8 @@ def parse_http_date(text: str) -> datetime | None:
     if found is None or found[2] not in _MONTHS:
         return None
     day, year, hour, minute, second = (int(found[number]) for number in (1, 3, 4, 5, 6))
+    if second > 60:
+        return None
     try:
         return datetime(
             year, _MONTHS.index(found[2]) + 1, day, hour, minute, min(second, 59), tzinfo=UTC
