@@ -13,7 +13,7 @@ from bitstation.core.scopes import TEMPORARY_SUFFIX
 from bitstation.storage.durable import Disk
 from bitstation.testing.faulty_disk import COUNTED, FaultyDisk, QuickDisk, Stopped
 
-MADE_OF_OTHERS = {"write_file", "sync_dirs", "remove_tree"}
+MADE_OF_OTHERS = {"settle_path", "write_file", "sync_dirs", "remove_tree"}
 
 
 @pytest.fixture
