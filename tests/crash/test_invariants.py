@@ -11,6 +11,7 @@ from bitstation import host
 from bitstation.core.lifecycle import ToolState
 from bitstation.storage.ledger import Ledger
 from bitstation.testing import crashes, invariants
+from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.invariants import Caps, Invariants
 from bitstation.testing.releases import TOOL_ID
 from bitstation.testing.scenes import ALL_SCENES, NEW, OLD, used
@@ -68,13 +69,14 @@ def test_i3_something_outside_the_root_changed(stage: Stage) -> None:
     assert broken(stage, looked) == {"I3"}
 
 
-def test_i5_a_version_of_the_metadata_went_down(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(invariants, "trusted_versions", lambda _root: {"root": 3, "timestamp": 9})
+def test_i5_a_version_of_the_metadata_went_down(quick_path: Path) -> None:
+    stage = Stage(quick_path, ALL_SCENES["update under a new root"])
+    pins = stage.updater().root.pins
+    before = pins.read_bytes()
+    stage.act(QuickDisk())
     looked = looked_at(stage)
     assert broken(stage, looked) == set()
-    monkeypatch.setattr(invariants, "trusted_versions", lambda _root: {"root": 3, "timestamp": 8})
+    pins.write_bytes(before)
     assert broken(stage, looked) == {"I5"}
 
 

@@ -18,6 +18,8 @@ _HISTORY = f"{_CONTROL}/history.jsonl"
 
 _UPDATE = "update that retires a release"
 _BLOCKS = "update by blocks"
+_ROTATION = "update under a new root"
+_TRUST = "tools/.bitstation/trust.json"
 
 
 class CrashPoint(NamedTuple):
@@ -72,7 +74,7 @@ def _owned(name: str, owner: str) -> CrashPoint:
 
 
 POINTS = {
-    "c01": _before("before lock", _UPDATE, "make_dir", _CONTROL),
+    "c01": _before("before lock", "first install", "make_dir", _CONTROL),
     # With the lock the first thing done is to clear another release's staging.
     "c02": _before("after lock", _UPDATE, "remove", f"{_TOOL}/releases/.staging", "first"),
     "c03": _after("after plan", _UPDATE, "replace", f"{_CONTROL}/plan.json"),
@@ -101,8 +103,9 @@ POINTS = {
     "c23": _after(
         "gc sweep", "collection of a release", "replace remove remove_dir", f"{_TOOL}/releases/.*"
     ),
-    "c24": _owned("metadata rotation: root", "trust"),
-    "c25": _owned("metadata rotation: timestamp", "trust"),
+    # Root and timestamp are kept in one file, so that they are of one moment.
+    "c24": _before("metadata rotation: root", _ROTATION, "replace", _TRUST),
+    "c25": _after("metadata rotation: timestamp", _ROTATION, "replace", _TRUST),
     "c26": _owned("warm-up start", "gpu"),
     "c27": _owned("warm-up end", "gpu"),
     "c28": _owned("status report", "worker (agent)"),

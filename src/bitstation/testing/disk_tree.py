@@ -10,7 +10,14 @@ from pathlib import Path
 
 import msgspec
 
-OUTSIDE = ("ledger.sqlite3", "ledger.sqlite3-wal", "ledger.sqlite3-shm", "clock", "lock")
+OUTSIDE = (
+    "ledger.sqlite3",
+    "ledger.sqlite3-wal",
+    "ledger.sqlite3-shm",
+    "clock",
+    "lock",
+    "trust.lock",
+)
 """Names of ours that are written beside ``Disk``: the ledger's database and clock, and locks."""
 
 
@@ -89,10 +96,12 @@ class Tree:
     def write(self, folder: Path) -> dict[int, Path]:
         """Lay the tree down in an empty folder; one path of each file by its number."""
         placed: dict[int, Path] = {}
+        folders: dict[int, Path] = {}
         for path, number in self.paths():
             node, target = self.nodes[number], folder / path
             if node.kind is Kind.FOLDER:
                 target.mkdir()
+                folders[number] = target
             elif node.kind is Kind.LINK:
                 target.symlink_to(node.data.decode())
             elif number in placed:
@@ -100,7 +109,7 @@ class Tree:
             else:
                 placed[number] = target
                 target.write_bytes(node.data)
-        for number, target in placed.items():
+        for number, target in [*placed.items(), *reversed(folders.items())]:
             _stamp(target, self.nodes[number])
         return placed
 
@@ -109,7 +118,7 @@ def _node_at(path: Path, facts: os.stat_result) -> Node:
     if stat.S_ISLNK(facts.st_mode):
         return Node(Kind.LINK, str(path.readlink()).encode())
     if stat.S_ISDIR(facts.st_mode):
-        return Node(Kind.FOLDER)
+        return Node(Kind.FOLDER, mode=stat.S_IMODE(facts.st_mode))
     mode = stat.S_IMODE(facts.st_mode)
     return Node(Kind.FILE, path.read_bytes(), mode=mode, mtime_ns=facts.st_mtime_ns)
 
@@ -122,9 +131,9 @@ def _stamp(path: Path, node: Node) -> None:
 
 
 def content(tree: Tree) -> Mapping[str, tuple[Kind, bytes, int | None]]:
-    """Kind, content and mode by path, to hold two trees against each other."""
+    """Kind, content and a file's mode by path, to hold two trees against each other."""
     found = {}
     for path, number in tree.paths():
         node = tree.nodes[number]
-        found[path] = (node.kind, node.data, node.mode)
+        found[path] = (node.kind, node.data, node.mode if node.kind is Kind.FILE else None)
     return found

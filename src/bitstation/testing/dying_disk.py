@@ -19,7 +19,7 @@ from bitstation.storage.tree import ToolsRoot
 from bitstation.testing.crash_points import POINTS, CrashPoint
 from bitstation.testing.recording_disk import Call, RecordingDisk
 from bitstation.testing.releases import TOOL_ID
-from bitstation.testing.scenes import ALL_SCENES
+from bitstation.testing.scenes import ALL_SCENES, source_of
 
 
 class DyingDisk(RecordingDisk):
@@ -53,7 +53,9 @@ def main(folder: Path, scene_name: str, point_name: str, nth: int) -> None:
     """Play the scene; the exit code says whether the process lived to its end."""
     scene, root = ALL_SCENES[scene_name], folder / "tools"
     disk = DyingDisk(folder, ToolsRoot(root).ledger, POINTS[point_name], nth)
-    scene.act(DeltaUpdater(root / TOOL_ID, disk=disk, options=scene.options), scene.make_source())
+    scene.act(
+        DeltaUpdater(root / TOOL_ID, disk=disk, options=scene.options), source_of(scene, folder)
+    )
     disk.close()
 
 

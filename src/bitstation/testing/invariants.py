@@ -20,8 +20,11 @@ from bitstation.core.eligibility import Eligibility
 from bitstation.core.lifecycle import ToolState
 from bitstation.core.manifest import Entry, Manifest
 from bitstation.core.scopes import TEMPORARY_SUFFIX, Scope, scope_of
+from bitstation.errors import StoreCorrupt
 from bitstation.storage.ledger import Ledger
 from bitstation.storage.tree import ToolsRoot, ToolTree, files_below
+from bitstation.trust.believed import version_in
+from bitstation.trust.pins import Pins
 from bitstation.worker.carry import unlisted_paths
 from bitstation.worker.status import network_eligibility, tool_status
 
@@ -38,9 +41,17 @@ class Caps(NamedTuple):
     """Beyond those that were open at the start: pools and databases may stay."""
 
 
-def trusted_versions(_root: ToolsRoot) -> dict[str, int]:
-    """Versions of the trusted metadata by role; none until the room trust keeps any."""
-    return {}
+def trusted_versions(root: ToolsRoot) -> dict[str, int]:
+    """Versions of the trusted metadata by role; none where nothing is pinned or can be read."""
+    try:
+        believed = Pins(root.pins).load()
+    except StoreCorrupt:
+        return {}
+    if believed is None:
+        return {}
+    metadata = {"root": believed.root, "timestamp": believed.timestamp} | believed.targets
+    metadata["snapshot"] = believed.snapshot
+    return {role: version_in(data) or 0 for role, data in metadata.items()}
 
 
 class Invariants:

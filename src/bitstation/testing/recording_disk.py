@@ -170,13 +170,18 @@ class RecordingDisk(QuickDisk):
             if self._live.find(parts[:count]) is None:
                 yield self._created(parts[:count], Kind.FOLDER)
 
+    def _after_make_private(self, _done: object, path: Path) -> Iterator[Change]:
+        if self.record.nodes[self._at(path)] is Kind.FILE:
+            yield self._marked(self._at(path), path)
+
+    # Rights of folders are not recorded: nothing of what is left rests on them.
+    _after_shut_out = _after_make_private
+
     def _after_open_new(self, file: Any, path: Path) -> Iterator[Change]:
-        number = self._live.find(self._parts(path))
-        if number is None:
-            yield (created := self._created(self._parts(path), Kind.FILE))
-            yield self._marked(created.node, path)
-        else:
-            yield Resized(number, 0)
+        # A file that had the name was removed first, whatever it was.
+        yield from self._after_remove(None, path)
+        yield (created := self._created(self._parts(path), Kind.FILE))
+        yield self._marked(created.node, path)
 
     def _after_open_within(self, _file: Any, _path: Path) -> Iterator[Change]:
         return iter(())

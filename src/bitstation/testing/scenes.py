@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Callable
-from typing import NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 from unittest import mock
 
 from bitstation import DeltaUpdater
@@ -18,6 +19,9 @@ from bitstation.testing.memory_source import MemorySource
 from bitstation.testing.releases import Release, make_release
 from bitstation.worker import fit
 from bitstation.worker.run import Options
+
+if TYPE_CHECKING:
+    from bitstation.testing.signed import SignedShelf
 
 OTHER_ID = "other-tool"
 MODEL = bytes(range(256)) * (LINK_FROM_BYTES // 256)
@@ -87,6 +91,9 @@ TIGHT_NEW = map_release(
 _TIGHT_BYTES = 4 * 1024 * 1024 + 100_000
 """The margin that an update leaves, and too little for a second model."""
 
+SHELF = "beside/shelf"
+"""Where a stage keeps keys and signed metadata."""
+
 Act = Callable[[DeltaUpdater, MemorySource], object]
 
 
@@ -110,6 +117,39 @@ def tight_source() -> MemorySource:
     offer(source, TIGHT_OLD, guide_to(TIGHT_OLD))
     offer(source, TIGHT_NEW, guide_to(TIGHT_NEW))
     offer(source, TIGHT_NEW, guide_to(TIGHT_NEW, TIGHT_OLD), TIGHT_OLD)
+    return source
+
+
+def pinned(updater: DeltaUpdater, source: MemorySource) -> object:
+    """Releases are signed, and this machine believes the root of who did."""
+    shelf = _shelf(updater)
+    shelf.publish(OLD, NEW)
+    shelf.pin(updater.root.path)
+    source.metadata = shelf.files()
+    return None
+
+
+def root_rotated(updater: DeltaUpdater, source: MemorySource) -> object:
+    """The root is the next one, and the timestamp with it."""
+    shelf = _shelf(updater)
+    shelf.rotate_root(lambda _root: None)
+    shelf.point()
+    source.metadata = shelf.files()
+    return None
+
+
+def _shelf(updater: DeltaUpdater) -> SignedShelf:
+    from bitstation.testing.signed import SignedShelf
+
+    return SignedShelf(updater.root.path.parent / SHELF)
+
+
+def source_of(scene: Scene, folder: Path) -> MemorySource:
+    """Source of a scene that is played in a folder, with the metadata that were signed there."""
+    source = scene.make_source()
+    signed = folder / SHELF / "metadata"
+    if signed.is_dir():
+        source.metadata = {path.name: path.read_bytes() for path in signed.glob("*.json")}
     return source
 
 
@@ -325,6 +365,13 @@ IN_PLACE = Scene(
     make_source=tight_source,
     options=Options(allow_unsigned=True, in_place=True),
 )
+ROTATION = Scene(
+    "update under a new root",
+    (pinned, update_to(OLD), root_rotated),
+    update_to(NEW),
+    NEW,
+    (OLD, NEW),
+)
 REPAIR = Scene(
     "repair",
     (update_to(OLD), update_to(NEW), damaged),
@@ -336,5 +383,5 @@ REPAIR = Scene(
 BUSY = next(scene for scene in SCENES if scene.name == "update")._replace(
     name="update, files moved one by one", is_busy=True
 )
-ALL_SCENES = {scene.name: scene for scene in (*SCENES, BUSY, IN_PLACE, REPAIR)}
+ALL_SCENES = {scene.name: scene for scene in (*SCENES, BUSY, IN_PLACE, ROTATION, REPAIR)}
 """By name."""
