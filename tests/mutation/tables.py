@@ -49,11 +49,6 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     ("core/manifest.py", "_strings", "isinstance(value, list)", "True"): (
         "for the types: what is no list is a fault before"
     ),
-    (
-        *("storage/proving.py", "prove_files"),
-        "proof.facts is not None and proof.digest is not None",
-        "proof.digest is not None",
-    ): "for the types: what has a digest has facts",
     ("core/relpath.py", "path_fault", "path.isascii()", "False"): (
         "a short cut: what is asked of other text holds for ASCII too"
     ),

@@ -53,8 +53,7 @@ def making_options(base_url: str | None = None, created_at: str | None = None) -
     Raises UsageError.
     """
     base = base_url or os.environ.get("BITSTATION_FILES_BASE_URL") or DEFAULT_BASE_URL
-    parts = urlsplit(base)
-    if not is_web_address(base) or parts.query or parts.fragment:
+    if not is_web_address(base) or urlsplit(base).query or urlsplit(base).fragment:
         raise UsageError(detail=f"base URL {base!r} is not a plain http or https address")
     moment = created_at or _source_date(os.environ.get("SOURCE_DATE_EPOCH"))
     if moment is not None and not re.fullmatch(DATE_TIME_PATTERN, moment):
