@@ -265,7 +265,7 @@ def test_a_reader_who_takes_nothing_is_cut_off(tmp_path: Path):
     with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
         assert process.stdout
         url = process.stdout.readline().decode().strip()
-        with calling(LocalHq(process, url, tmp_path / "publisher-token")) as caller:
+        with calling(LocalHq(process, url, tmp_path / "publisher-token", "")) as caller:
             caller.publish({"a.bin": os.urandom(1 << 20) * 24}, "add", "1.0.0")
             with socket.create_connection(caller.address, timeout=30) as stalled:
                 path = "/api/v1/tools/add/1.0.0/files/a.bin"
