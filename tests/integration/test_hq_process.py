@@ -255,7 +255,7 @@ import sys
 from pathlib import Path
 import bitstation.hq.serve as hq
 hq._STALLED_MS = 1000
-hq.serve(Path(sys.argv[1]), "127.0.0.1:0", lambda url: print(url, flush=True))
+hq.serve(Path(sys.argv[1]), "127.0.0.1:0", lambda url, _root: print(url, flush=True))
 """
 
 
