@@ -11,7 +11,7 @@ import pytest
 from bitstation.core.blockmap import Cut, encode_blockmap, parse_blockmap
 from bitstation.core.digest import digest_of
 from bitstation.errors import FileChanged, UpdateCancelled
-from bitstation.models.cutting import cut_model
+from bitstation.models.cutting import cut_model, cut_pieces
 from bitstation.models.layout import Layout, LayoutFault, SpanKind
 from bitstation.storage import mapping
 from bitstation.storage.hashing import Stop
@@ -139,7 +139,7 @@ def test_it_stops_when_asked(model: Path) -> None:
 
 
 def test_no_piece_is_larger_than_its_buffer(model: Path) -> None:
-    pieces = list(mapping._pieces(laid_out(model)))
+    pieces = list(cut_pieces(laid_out(model), mapping.PIECE_BYTES))
     assert sum(map(sum, pieces)) == model.stat().st_size
     assert max(map(sum, pieces)) <= mapping.PIECE_BYTES
     assert len(pieces) > 2

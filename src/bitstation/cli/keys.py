@@ -33,7 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     init.add_argument("--tools", default="*", metavar="PATTERN,...",
                       help="tool ids that the publisher may publish")  # fmt: skip
     init.add_argument("--no-passphrase", action="store_true", help="keys lie open on the disk")
-    verbs.add_parser("status", help="show who signs, how long it holds, and the fingerprint")
+    status = verbs.add_parser(
+        "status", help="show who signs, how long it holds, and the fingerprint"
+    )
+    add_hq(status)
     rotate = verbs.add_parser("rotate", help="put a new key in the place of another")
     rotate.add_argument("old", metavar="OLD", help="name of an owner's, publisher's or HQ's key")
     rotate.add_argument("new", metavar="NEW", help="name of the new key, made where it is lacking")
@@ -45,7 +48,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     revoke.add_argument("name", metavar="KEY_OR_PUBLISHER")
     for verb in verbs.choices.values():
         add_keys(verb)
-        add_hq(verb)
 
 
 def add_keys(parser: argparse.ArgumentParser) -> None:
@@ -168,18 +170,13 @@ def _status(args: argparse.Namespace, ctx: Context) -> int:
 
 
 def _rotate(args: argparse.Namespace, ctx: Context) -> int:
-    from bitstation.trust.changes import (
-        ONLINE_ROLES,
-        OWNER_ROLES,
-        change_root,
-        rekey_publisher,
-        replace_key,
-    )
+    from bitstation.trust.changes import change_root, rekey_publisher, replace_key
+    from bitstation.trust.roles import ONLINE_ROLES, OWNER_ROLES
     from bitstation.trust.roster import roles_of_key
 
     place = _place(args, ctx)
     old = place.keyring.public(args.old)
-    roles = tuple(roles_of_key(place.chain(), old.keyid))
+    roles = roles_of_key(place.chain(), old.keyid)
     if not roles:
         raise UsageError(detail=ctx.gettext("key '{}' signs nothing").format(args.old))
     if args.new not in place.keyring.names:
@@ -199,13 +196,8 @@ def _passphrase_like(old: str, new: str, place: Place, ctx: Context) -> str:
 
 
 def _add(args: argparse.Namespace, ctx: Context) -> int:
-    from bitstation.trust.changes import (
-        OWNER_ROLES,
-        admit,
-        change_publishers,
-        change_root,
-        replace_key,
-    )
+    from bitstation.trust.changes import admit, change_publishers, change_root, replace_key
+    from bitstation.trust.roles import OWNER_ROLES
 
     place = _place(args, ctx)
     if args.name not in place.keyring.names:
@@ -221,13 +213,8 @@ def _add(args: argparse.Namespace, ctx: Context) -> int:
 
 
 def _revoke(args: argparse.Namespace, ctx: Context) -> int:
-    from bitstation.trust.changes import (
-        OWNER_ROLES,
-        change_publishers,
-        change_root,
-        dismiss,
-        replace_key,
-    )
+    from bitstation.trust.changes import change_publishers, change_root, dismiss, replace_key
+    from bitstation.trust.roles import OWNER_ROLES
 
     place = _place(args, ctx)
     if args.name in place.keyring.names:

@@ -95,12 +95,7 @@ def decompress(frame: Bytes, size_bytes: int) -> bytearray:
 
 def decompress_bounded(frame: Bytes, most_bytes: int) -> bytearray:
     """Content of a frame that states its size, when that is at most so much. Raises ZstdFault."""
-    if bytes(frame[:4]) != _MAGIC:
-        raise ZstdFault("it is no zstd frame")
-    try:
-        stated = zstd.get_frame_info(frame).decompressed_size
-    except zstd.ZstdError as error:
-        raise ZstdFault(f"zstd frame is damaged: {error}") from error
+    stated = _frame_info(frame).decompressed_size
     if stated is None or stated > most_bytes:
         raise ZstdFault(f"zstd frame states {stated} bytes, at most {most_bytes} are allowed")
     return _expand(frame, stated, None)
@@ -173,14 +168,18 @@ def _decode(frame: Bytes, size_bytes: int, base: PatchBase | None) -> bytearray:
     return content
 
 
-def _check_frame(frame: Bytes, size_bytes: int) -> None:
+def _frame_info(frame: Bytes) -> zstd.FrameInfo:
     # Skippable frames have another magic, and would state a size of 0.
     if bytes(frame[:4]) != _MAGIC:
         raise ZstdFault("it is no zstd frame")
     try:
-        info = zstd.get_frame_info(frame)
+        return zstd.get_frame_info(frame)
     except zstd.ZstdError as error:
         raise ZstdFault(f"zstd frame is damaged: {error}") from error
+
+
+def _check_frame(frame: Bytes, size_bytes: int) -> None:
+    info = _frame_info(frame)
     if info.decompressed_size != size_bytes or info.dictionary_id:
         stated = info.decompressed_size
         raise ZstdFault(f"zstd frame states {stated} bytes, expected are {size_bytes}")

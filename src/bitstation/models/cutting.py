@@ -46,6 +46,20 @@ def cut_model(layout: Layout) -> Iterator[Block]:
             yield Block(offset, min(BLOCK_BYTES, span.end - offset), number)
 
 
+def cut_pieces(layout: Layout, most_bytes: int) -> Iterator[list[int]]:
+    """Lengths of blocks, as many together as fit into a piece: no block is in two of them."""
+    lengths: list[int] = []
+    size_bytes = 0
+    for block in cut_model(layout):
+        if size_bytes + block.length > most_bytes:
+            yield lengths
+            lengths, size_bytes = [], 0
+        lengths.append(block.length)
+        size_bytes += block.length
+    if lengths:
+        yield lengths
+
+
 def group_blocks(layout: Layout, digests: bytes) -> Iterator[Group]:
     """Tensors of several blocks; ``digests`` are those of all blocks, one after the other."""
     first = 0

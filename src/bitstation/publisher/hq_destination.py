@@ -61,7 +61,8 @@ class HqDestination(Destination):
         known = None
         if session.state == "COMMITTED":
             known = self._client.offer(session.tool_id, session.version)
-            manifest_bytes = self._client.manifest_bytes(session.tool_id, session.version)
+            if self._signer is not None:
+                manifest_bytes = self._client.manifest_bytes(session.tool_id, session.version)
         name = ReleaseName(session.tool_id, session.version, manifest_bytes)
         return _HqShipment(self._client, session, known, self._stop, lambda: self._sign(name))
 

@@ -14,14 +14,14 @@ from bitstation.core.blockmap import DIGEST_BYTES, BlockMap, encode_blockmap, pa
 from bitstation.core.digest import Digest, digest_of
 from bitstation.core.scopes import TEMPORARY_SUFFIX
 from bitstation.errors import FileChanged, ManifestError
-from bitstation.models.layout import Layout, LayoutFault
+from bitstation.models.layout import Layout
 from bitstation.publisher.cache import cache_dir
 from bitstation.recipes.known import is_mapped
 from bitstation.storage.durable import Disk
 from bitstation.storage.faults import disk_errors
 from bitstation.storage.hashing import OnBytes, Stop
 from bitstation.storage.ledger import Ledger
-from bitstation.storage.mapping import layout_of, prove_model
+from bitstation.storage.mapping import find_layout, prove_model
 
 Told = Callable[[int], OnBytes]
 """Called with the bytes there are to read; the answer takes each count of bytes done."""
@@ -89,7 +89,7 @@ class MapCache:
         models = [
             (path, layout)
             for path in paths
-            if _is_unproved(path, ledger) and (layout := _layout(path)) is not None
+            if _is_unproved(path, ledger) and (layout := find_layout(path)) is not None
         ]
         if not models:
             return
@@ -132,9 +132,3 @@ def _is_unproved(path: Path, ledger: Ledger) -> bool:
     except OSError:
         return False
     return facts.is_file and is_mapped(facts.size) and ledger.proof(facts) is None
-
-
-def _layout(path: Path) -> Layout | None:
-    with contextlib.suppress(LayoutFault, OSError):
-        return layout_of(path)
-    return None

@@ -12,7 +12,7 @@ from bitstation.trust.chain import utc_now
 from bitstation.trust.keyring import Keyring
 from bitstation.trust.place import Place
 from bitstation.trust.roles import ROOT, STATIC_LIFE, file_name, max_bytes
-from bitstation.trust.signing import ReleaseName, open_chain, publisher_for, sign_release
+from bitstation.trust.signing import ReleaseName, is_signed, open_chain, publisher_for, sign_release
 
 _ATTEMPTS = 5
 
@@ -38,10 +38,10 @@ class HqSigner:
         for attempt in range(_ATTEMPTS):
             chain = open_chain(root, reading(HqSource(self._client)), self._client.name)
             publisher, key = publisher_for(chain, self._keyring, release)
+            if is_signed(chain, release):
+                return
             signers = [self._keyring.signer(key)]
             file = sign_release(chain, publisher, signers, release, utc_now())
-            if file is None:
-                return
             try:
                 self._client.put_metadata(file.name, file.data)
                 return

@@ -123,10 +123,12 @@ class StaticDestination(Destination):
                 self._disk.write_file(self._root / blob_path(digest), data)
         return BlobRef(digest, len(data))
 
-    def sign(self, release: ReleaseName) -> None:
-        """Sign a release, where there are keys."""
+    def sign(self, manifest: Manifest, blob: BlobRef) -> None:
+        """Sign a release by its manifest as it lies here, where there are keys."""
         if self._keyring is not None:
-            static_place(self._root, self._keyring).sign(release)
+            data = self._source.read_object(blob.sha256, blob.size)
+            name = ReleaseName(manifest.tool_id, manifest.tool_version, data)
+            static_place(self._root, self._keyring).sign(name)
 
     def show(self, offer: ReleaseOffer) -> None:
         """Make a release visible, or what was added to it."""
@@ -203,11 +205,7 @@ class _StaticShipment(Shipment):
     def commit(self) -> None:
         known = self.known
         manifest = known.manifest if known else self._destination.put_bytes(self._manifest_bytes)
-        data = self._manifest_bytes
-        if known:
-            data = self._destination.source().read_object(manifest.sha256, manifest.size)
-        release = ReleaseName(self._manifest.tool_id, self._manifest.tool_version, data)
-        self._destination.sign(release)
+        self._destination.sign(self._manifest, manifest)
         guides = merge_guides(known.guides if known else (), self._guides)
         self._destination.show(
             ReleaseOffer(

@@ -15,7 +15,7 @@ from bitstation.codec.chunking import cut_stream
 from bitstation.core.blockmap import BlockMap, Cut
 from bitstation.core.manifest import Entry
 from bitstation.host import shared_pool
-from bitstation.models.cutting import cut_model, group_blocks, is_too_fine
+from bitstation.models.cutting import cut_pieces, group_blocks, is_too_fine
 from bitstation.models.detect import detect
 from bitstation.models.layout import Layout, LayoutFault
 from bitstation.recipes.reading import BlobReader
@@ -68,25 +68,11 @@ def _by_content(reader: BlobReader, digester: _Digester) -> None:
 
 def _by_tensors(layout: Layout, reader: BlobReader, digester: _Digester) -> None:
     start = 0
-    for lengths in _window_lengths(layout):
+    for lengths in cut_pieces(layout, WINDOW_BYTES):
         buffer = digester.buffer(sum(lengths))
         reader.read_into(start, buffer)
         digester.add(buffer, lengths)
         start += len(buffer)
-
-
-def _window_lengths(layout: Layout) -> Iterator[list[int]]:
-    """Lengths of the blocks of each window."""
-    lengths: list[int] = []
-    held = 0
-    for block in cut_model(layout):
-        if held + block.length > WINDOW_BYTES:
-            yield lengths
-            held, lengths = 0, []
-        held += block.length
-        lengths.append(block.length)
-    if lengths:
-        yield lengths
 
 
 class _Digester:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -192,6 +192,18 @@ class Disk:
                 pending.extend((below, is_dir, False) for below, is_dir in _listed(name))
             else:
                 self.remove(name)
+
+
+def make_dirs(disk: Disk, folders: Collection[Path], top: Path) -> None:
+    """Have folders there for good, up to ``top``: what moves into one that is lost is lost too."""
+    for folder in sorted(folders):
+        disk.make_dir(folder)
+    disk.sync_dirs(folders, top)
+
+
+def sync_tree(disk: Disk, folder: Path, top: Path) -> None:
+    """Make every name below a folder durable, and the folder itself, up to ``top``."""
+    disk.sync_dirs([Path(below) for below, _folders, _files in os.walk(folder)], top)
 
 
 def _listed(path: Path) -> list[tuple[Path, bool]]:

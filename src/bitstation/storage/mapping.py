@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,10 +17,10 @@ from bitstation import host
 from bitstation.core.blockmap import MAX_BLOCKS, BlockMap, Cut
 from bitstation.core.digest import Digest
 from bitstation.errors import FileChanged
-from bitstation.models.cutting import BLOCK_BYTES, cut_model, group_blocks, is_too_fine
+from bitstation.models.cutting import BLOCK_BYTES, cut_model, cut_pieces, group_blocks, is_too_fine
 from bitstation.models.detect import detect
-from bitstation.models.layout import Layout
-from bitstation.storage.hashing import OnBytes, Stop
+from bitstation.models.layout import Layout, LayoutFault
+from bitstation.storage.hashing import OnBytes, Stop, read_full
 from bitstation.storage.ledger import Ledger
 from bitstation.storage.proving import is_durable
 
@@ -36,11 +37,7 @@ class FileReader:
     def read_at(self, offset: int, length: int) -> bytes:
         """Exactly ``length`` bytes, or fewer where the file ends."""
         self._file.seek(offset)
-        parts: list[bytes] = []
-        while length and (part := self._file.read(length)):
-            parts.append(part)
-            length -= len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return read_full(self._file, length)
 
 
 def layout_of(path: Path) -> Layout | None:
@@ -54,6 +51,13 @@ def layout_of(path: Path) -> Layout | None:
     if layout is None or is_too_fine(layout) or sum(_block_counts(layout)) > MAX_BLOCKS:
         return None
     return layout
+
+
+def find_layout(path: Path) -> Layout | None:
+    """The same; None also for a file that is no model after all, or cannot be read now."""
+    with suppress(LayoutFault, OSError):
+        return layout_of(path)
+    return None
 
 
 def prove_model(
@@ -88,7 +92,7 @@ def map_model(
         before = host.stat_facts(file.fileno())
         buffers = [bytearray(min(PIECE_BYTES, max(1, layout.size_bytes))) for _ in range(2)]
         try:
-            for number, lengths in enumerate(_pieces(layout)):
+            for number, lengths in enumerate(cut_pieces(layout, PIECE_BYTES)):
                 view = memoryview(buffers[number % 2])[: sum(lengths)]
                 if _fill(file, view) != len(view):
                     raise FileChanged(path=str(path))
@@ -145,20 +149,6 @@ def _built(layout: Layout, hashing: _Hashing) -> tuple[Digest, BlockMap]:
 def _block_counts(layout: Layout) -> Iterator[int]:
     """How many blocks each span is cut into."""
     return (-(-span.length // BLOCK_BYTES) for span in layout.spans)
-
-
-def _pieces(layout: Layout) -> Iterator[list[int]]:
-    """Lengths of blocks, as many together as fit into a piece: no block is in two of them."""
-    lengths: list[int] = []
-    size_bytes = 0
-    for block in cut_model(layout):
-        if size_bytes + block.length > PIECE_BYTES:
-            yield lengths
-            lengths, size_bytes = [], 0
-        lengths.append(block.length)
-        size_bytes += block.length
-    if lengths:
-        yield lengths
 
 
 def _fill(file: BinaryIO, view: memoryview) -> int:

@@ -21,7 +21,7 @@ from bitstation.core.mirror import MAX_OFFER_BYTES, OFFER_NAME
 from bitstation.errors import NotFound, PackageInvalid, SourceBroken
 from bitstation.storage.parts import PartsReader, find_parts
 from bitstation.transport.package import archive_errors, open_archive
-from bitstation.transport.package_content import open_content
+from bitstation.transport.package_content import open_content, read_content
 from bitstation.transport.source import Offer, RangeReader, Source, offer_of
 
 
@@ -115,14 +115,7 @@ class BundleSource(Source):
         return parse_bundle_offer(data, what=f"{OFFER_NAME} in {self.name}")
 
     def _read_member(self, member: Member) -> bytes:
-        content = open_content(PartsReader(self._parts), member, 0, self.name)
-        data, done = memoryview(bytearray(member.size)), 0
-        try:
-            while done < len(data) and (count := content.readinto(data[done:])):
-                done += count
-        finally:
-            content.close()
-        return bytes(data[:done])
+        return read_content(PartsReader(self._parts), member, self.name)
 
     def _invalid(self, detail: str) -> PackageInvalid:
         return PackageInvalid(package=self.name, detail=detail)

@@ -25,7 +25,7 @@ from bitstation.errors import ManifestError, NotFound, PackageInvalid, SourceErr
 from bitstation.storage.parts import PartsReader, find_parts, part_number, part_path, whole_path
 from bitstation.transport.local_file import BytesReader, read_metadata_file
 from bitstation.transport.package_checks import member_faults, read_members
-from bitstation.transport.package_content import open_content
+from bitstation.transport.package_content import open_content, read_content
 from bitstation.transport.source import Offer, RangeReader, Source
 
 _SHOWN_FAULTS = 20
@@ -103,15 +103,7 @@ class PackageSource(Source):
         found = [member for member in members if member.name == MANIFEST_NAME]
         if not found or found[0].size > MAX_MANIFEST_BYTES:
             raise ZipFault(f"it holds no {MANIFEST_NAME} of at most {MAX_MANIFEST_BYTES} bytes")
-        data = bytearray(found[0].size)
-        view, done = memoryview(data), 0
-        content = open_content(PartsReader(self._parts), found[0], 0, self.name)
-        try:
-            while done < len(data) and (count := content.readinto(view[done:])):
-                done += count
-        finally:
-            content.close()
-        return bytes(data[:done])
+        return read_content(PartsReader(self._parts), found[0], self.name)
 
 
 def sized_parts(path: Path, name: str) -> list[tuple[Path, int]]:

@@ -28,6 +28,21 @@ def open_content(reader: PartsReader, member: Member, offset: int, source: str) 
         raise _ours(error, source) from error
 
 
+def read_content(reader: PartsReader, member: Member, source: str) -> bytes:
+    """All of a small member; what is cut short gives fewer bytes than it states.
+
+    Raises PackageInvalid, SourceError.
+    """
+    content = open_content(reader, member, 0, source)
+    data, done = memoryview(bytearray(member.size)), 0
+    try:
+        while done < len(data) and (count := content.readinto(data[done:])):
+            done += count
+    finally:
+        content.close()
+    return bytes(data[:done])
+
+
 def _ours(error: Exception, source: str) -> PackageInvalid | SourceError:
     if isinstance(error, OSError):
         return SourceError(source=source, detail=error.strerror or str(error))

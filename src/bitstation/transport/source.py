@@ -135,7 +135,7 @@ class Source(abc.ABC):
         guidance = find_way(self, offer, known)
         try:
             return self._resolved(offer, guidance, asked, vet, legacy=legacy)
-        except (ManifestError, UnexpectedRelease, TrustError):
+        except (ManifestError, TrustError):
             if not guidance.is_local:
                 raise
         # The copy of it that is here is damaged.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from bitstation.codec.zstd import ZstdFault, decompress_bounded
@@ -46,14 +44,12 @@ class Authority:
         root: str,
         allow_unsigned: bool = False,
         is_given: bool = False,
-        now: Callable[[], datetime] | None = None,
     ) -> None:
         self._pins = pins
         self._source = source
         self._root = root
         self._allow_unsigned = allow_unsigned
         self._is_given = is_given
-        self._now = now
         self._chain: Chain | None = None
         self._before: Believed | None = pins.load()
         self.grounds = Grounds.UNSIGNED
@@ -77,9 +73,8 @@ class Authority:
             return
         from bitstation.trust.chain import Chain
 
-        now = self._now() if self._now else None
         read = reading(self._source)
-        self._chain = Chain(self._before, read, now=now, name=self._source.name)
+        self._chain = Chain(self._before, read, name=self._source.name)
         try:
             self._chain.refresh()
         except NotSigned:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from bitstation.transport.source import Source
 from bitstation.trust.authorize import reading
-from bitstation.trust.believed import Believed
-from bitstation.trust.chain import Chain
 from bitstation.trust.roles import ROOT, file_name, max_bytes, release_path
-from bitstation.trust.signing import LONG_AGO
+from bitstation.trust.signing import open_chain
 
 
 def metadata_of(source: Source, tool_id: str, version: str) -> dict[str, bytes]:
@@ -28,6 +26,5 @@ def metadata_of(source: Source, tool_id: str, version: str) -> dict[str, bytes]:
     root = noting(file_name(ROOT, 1), max_bytes(ROOT))
     if root is None:
         return {}
-    chain = Chain(Believed(root), noting, now=LONG_AGO, name=source.name)
-    chain.find(release_path(tool_id, version))
+    open_chain(root, noting, source.name).find(release_path(tool_id, version))
     return found

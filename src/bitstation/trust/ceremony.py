@@ -28,6 +28,8 @@ from bitstation.trust.keyring import Keyring
 from bitstation.trust.roles import (
     OFFLINE_LIFE,
     ONLINE_LIFE,
+    ONLINE_ROLES,
+    OWNER_ROLES,
     REQUIREMENTS,
     ROOT,
     SNAPSHOT,
@@ -93,7 +95,7 @@ def first_files(
     owners = [keyring.signer(name) for name in roster.owners]
     publisher, online = keyring.signer(roster.publisher_key), keyring.signer(roster.online_key)
     root = _root([keyring.public(name) for name in roster.owners], roster.threshold, now)
-    for role in (TIMESTAMP, SNAPSHOT):
+    for role in ONLINE_ROLES:
         root.add_key(keyring.public(roster.online_key), role)
     targets = Targets(expires=now + OFFLINE_LIFE, delegations=Delegations({}, roles={}))
     delegate(targets, roster.publisher, keyring.public(roster.publisher_key), roster.tools)
@@ -127,9 +129,9 @@ def _delegate(targets: Targets, role: str, key: Key, paths: list[str]) -> None:
 
 
 def _root(owners: Sequence[Key], threshold: int, now: datetime) -> Root:
-    roles = {name: Role([], 1) for name in (ROOT, TARGETS, SNAPSHOT, TIMESTAMP)}
+    roles = {name: Role([], 1) for name in (*OWNER_ROLES, *ONLINE_ROLES)}
     root = Root(expires=now + OFFLINE_LIFE, roles=roles, consistent_snapshot=True)
-    for role in (ROOT, TARGETS):
+    for role in OWNER_ROLES:
         root.roles[role].threshold = threshold
         for key in owners:
             root.add_key(key, role)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import msgspec
 from tuf.api.exceptions import EqualVersionNumberError, ExpiredMetadataError, RepositoryError
-from tuf.api.metadata import Root, Signed, TargetFile, Targets
+from tuf.api.metadata import Root, Snapshot, TargetFile, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
 from tuf.ngclient._internal.trusted_metadata_set import TrustedMetadataSet
 from tuf.ngclient.config import EnvelopeType
@@ -91,9 +91,25 @@ class Chain:
             pending.extend(reversed(children))
         return None
 
-    def role(self, name: str) -> Signed | None:
-        """Metadata of a role that are believed now; None of one that was not needed yet."""
-        return self._trusted.get(name)
+    @property
+    def root(self) -> Root:
+        """The newest root."""
+        return self._trusted.root
+
+    @property
+    def timestamp(self) -> Timestamp:
+        """The newest timestamp, after ``refresh``."""
+        return self._trusted.timestamp
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest snapshot, after ``refresh``."""
+        return self._trusted.snapshot
+
+    @property
+    def targets(self) -> Targets:
+        """The list of publishers, after ``refresh``."""
+        return self._trusted.targets
 
     def load(self, role: str, delegator: str) -> Targets | None:
         """Metadata of a role that another delegates to; None where it signed nothing yet."""
@@ -182,9 +198,7 @@ class Chain:
     def _check_time(self) -> None:
         """A clock that is slower than a signed time is put forward: it must not revive the dead."""
         trusted = self._trusted
-        if TIMESTAMP not in {signed.type for signed in trusted}:
-            return
-        if signed_at := signed_time(trusted.timestamp.unrecognized_fields.get(SIGNED_AT)):
+        if TIMESTAMP in trusted and (signed_at := signed_time(trusted.timestamp)):
             trusted.reference_time = max(trusted.reference_time, signed_at - SLACK)
 
     @contextmanager
@@ -214,13 +228,13 @@ def utc_now() -> datetime:
 def check_root(data: bytes, *, name: str = "") -> Root:
     """A root that is signed by itself: what may be pinned. Raises SignatureRefused."""
     chain = Chain(Believed(data), lambda _name, _max: None, name=name)
-    return chain._trusted.root
+    return chain.root
 
 
-def signed_time(text: object) -> datetime | None:
-    """Moment of a SIGNED_AT field; None for anything else."""
+def signed_time(timestamp: Timestamp) -> datetime | None:
+    """When a timestamp was signed; None where it does not say so."""
     try:
-        found = datetime.fromisoformat(str(text))
+        found = datetime.fromisoformat(str(timestamp.unrecognized_fields.get(SIGNED_AT)))
     except ValueError:
         return None
     return found if found.tzinfo is not None else None

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from securesystemslib.signer import Key
 from tuf.api.exceptions import UnsignedMetadataError
-from tuf.api.metadata import Metadata, Root, Snapshot, Targets
+from tuf.api.metadata import Metadata, Root, Targets
 
 from bitstation.errors import KeyRefused
 from bitstation.trust.ceremony import delegate
@@ -15,17 +15,20 @@ from bitstation.trust.chain import Chain
 from bitstation.trust.keyring import Keyring, name_of
 from bitstation.trust.roles import (
     OFFLINE_LIFE,
+    OWNER_ROLES,
     ROOT,
-    SNAPSHOT,
     TARGETS,
-    TIMESTAMP,
     file_name,
     publisher_fault,
 )
-from bitstation.trust.signing import File, bins_of, next_version, signed_bytes
-
-OWNER_ROLES = (ROOT, TARGETS)
-ONLINE_ROLES = (TIMESTAMP, SNAPSHOT)
+from bitstation.trust.signing import (
+    File,
+    bins_of,
+    next_version,
+    publishers_of,
+    signed_bytes,
+    tools_of,
+)
 
 
 def change_root(
@@ -36,8 +39,7 @@ def change_root(
     Where the owners change they sign the list of publishers anew, too. Raises KeyRefused when
     they are too few, or when one lost key could then end everything.
     """
-    known = chain.role(ROOT)
-    assert isinstance(known, Root)
+    known = chain.root
     root = next_version(known, now, OFFLINE_LIFE)
     edit(root)
     for role in OWNER_ROLES:
@@ -58,18 +60,14 @@ def change_publishers(
     chain: Chain, keyring: Keyring, edit: Callable[[Targets], None], now: datetime
 ) -> File:
     """The next list of publishers, signed by all owners whose keys are here. Raises KeyRefused."""
-    root = chain.role(ROOT)
-    assert isinstance(root, Root)
-    return _signed_targets(chain, keyring, root, edit, now)
+    return _signed_targets(chain, keyring, chain.root, edit, now)
 
 
 def _signed_targets(
     chain: Chain, keyring: Keyring, root: Root, edit: Callable[[Targets], None], now: datetime
 ) -> File:
     """The next list of publishers, signed by the owners whom a root names. Raises KeyRefused."""
-    known = chain.role(TARGETS)
-    assert isinstance(known, Targets)
-    targets = next_version(known, now, OFFLINE_LIFE)
+    targets = next_version(chain.targets, now, OFFLINE_LIFE)
     edit(targets)
     names = keyring.find(root.roles[TARGETS].keyids)
     data = signed_bytes(targets, [keyring.signer(name) for name in names])
@@ -84,20 +82,16 @@ def rekey_publisher(
 
     Raises KeyRefused when too few owners' keys are here. Cost: every bin is signed.
     """
-    targets, snapshot = chain.role(TARGETS), chain.role(SNAPSHOT)
-    known = chain.load(publisher, TARGETS)
-    assert isinstance(targets, Targets)
-    assert isinstance(snapshot, Snapshot)
-    if known is None or targets.delegations is None or not targets.delegations.roles:
+    known, publishers = chain.load(publisher, TARGETS), publishers_of(chain.targets)
+    if known is None or publisher not in publishers:
         raise KeyRefused(name=publisher, detail="there is no such publisher")
-    paths = targets.delegations.roles[publisher].paths or []
-    tools = tuple(path.partition("/")[0] for path in paths)
+    tools = tools_of(publishers[publisher])
     signer, key = keyring.signer(key_name), keyring.public(key_name)
     files = [change_publishers(chain, keyring, _instead(publisher, key, tools), now)]
     own = bins_of(publisher, [signer], now)
     own.version = known.version + 1
     files.append(File(file_name(publisher, own.version), signed_bytes(own, [signer])))
-    for name in snapshot.meta:
+    for name in chain.snapshot.meta:
         role = name.removesuffix(".json")
         if role.rpartition("-")[0] == publisher and (held := chain.load(role, publisher)):
             fresh = next_version(held, now, OFFLINE_LIFE)

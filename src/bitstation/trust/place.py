@@ -16,7 +16,7 @@ from bitstation.errors import KeyRefused, NotSigned, SignatureRefused
 from bitstation.storage.durable import Disk
 from bitstation.storage.faults import disk_errors
 from bitstation.trust.ceremony import HQ_ROSTER, Roster, first_files, make_keys
-from bitstation.trust.chain import SIGNED_AT, Chain, signed_time, utc_now
+from bitstation.trust.chain import Chain, signed_time, utc_now
 from bitstation.trust.keyring import Keyring
 from bitstation.trust.roles import (
     MAX_TARGETS_BYTES,
@@ -33,7 +33,6 @@ from bitstation.trust.signing import (
     ReleaseName,
     check_next,
     check_versions,
-    is_root,
     is_signed,
     open_chain,
     publisher_for,
@@ -114,10 +113,6 @@ class Place:
         """What is signed here now."""
         return open_chain(self.first_root(), self.read, str(self.folder))
 
-    def is_signed(self, release: ReleaseName) -> bool:
-        """Say whether a release is. Raises ReleaseConflict when other bytes are."""
-        return is_signed(self.chain(), release)
-
     def sign(self, release: ReleaseName) -> None:
         """Sign a release with a publisher's key that lies here. Raises NotSigned without one."""
         with self._lock:
@@ -126,15 +121,14 @@ class Place:
                 return
             publisher, key = publisher_for(chain, self.keyring, release)
             signers = [self.keyring.signer(key)]
-            bin_file = sign_release(chain, publisher, signers, release, self._clock())
-            if bin_file is not None:
-                self._seal(chain, [bin_file], [release_path(release.tool_id, release.version)])
+            file = sign_release(chain, publisher, signers, release, self._clock())
+            self._seal(chain, [file], [release_path(release.tool_id, release.version)])
 
     def require(self, required: Requirement) -> None:
         """Sign what HQ requires of a tool."""
         with self._lock:
             chain = self.chain()
-            signer = self.keyring.signer(self._online(_root_of(chain)))
+            signer = self.keyring.signer(self._online(chain.root))
             file = sign_requirement(chain, signer, required, self._clock())
             self._seal(chain, [file], [requirement_path(required.tool_id)])
 
@@ -160,9 +154,7 @@ class Place:
         """Sign snapshot and timestamp anew, once they are a day old; says whether it did."""
         with self._lock:
             chain = self.chain()
-            timestamp = chain.role(TIMESTAMP)
-            said = timestamp.unrecognized_fields.get(SIGNED_AT) if timestamp else None
-            signed_at, now = signed_time(said), self._clock()
+            signed_at, now = signed_time(chain.timestamp), self._clock()
             if signed_at is not None and signed_at <= now < signed_at + RENEWED_AFTER:
                 return False
             self._seal(chain, [], [])
@@ -170,8 +162,10 @@ class Place:
 
     def _seal(self, chain: Chain, files: Sequence[File], paths: Sequence[str]) -> None:
         # A root that is new here says who signs from now on.
-        coming = [Metadata[Root].from_bytes(file.data).signed for file in files if is_root(file)]
-        signer = self.keyring.signer(self._online([_root_of(chain), *coming][-1]))
+        coming = [
+            Metadata[Root].from_bytes(file.data).signed for file in files if file.role == ROOT
+        ]
+        signer = self.keyring.signer(self._online([chain.root, *coming][-1]))
         sealed = seal(chain, files, signer, self._life, self._clock())
         check_next(self.first_root(), self.read, sealed, paths)
         self._write(sealed)
@@ -191,9 +185,3 @@ class Place:
                     packed = compress(file.data, _PACKING_LEVEL)
                     self._disk.write_file(self.folder / (file.name + PACKED_SUFFIX), packed)
                 self._disk.write_file(self.folder / file.name, file.data)
-
-
-def _root_of(chain: Chain) -> Root:
-    root = chain.role(ROOT)
-    assert isinstance(root, Root)  # the chain was refreshed
-    return root

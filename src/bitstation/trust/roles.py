@@ -11,6 +11,7 @@ from datetime import timedelta
 from bitstation.core.mirror import is_metadata_name
 
 ROOT, TIMESTAMP, SNAPSHOT, TARGETS = "root", "timestamp", "snapshot", "targets"
+OWNER_ROLES, ONLINE_ROLES = (ROOT, TARGETS), (TIMESTAMP, SNAPSHOT)
 REQUIREMENTS = "requirements"
 """Signed by HQ: which release of a tool it requires, so that a way back is a signed one."""
 
@@ -25,7 +26,6 @@ BIN_BITS = 8
 OFFLINE_LIFE = timedelta(days=5 * 365)
 """Of what people sign by hand. That nothing newer is held back, the timestamp says every day; a
 short life here would only stop a fleet whose publisher is on holiday."""
-EXPIRES_SOON = timedelta(days=60)
 ONLINE_LIFE = timedelta(days=7)
 RENEWED_AFTER = timedelta(days=1)
 """HQ signs anew once its metadata are so old: six days are left to notice that it stopped."""

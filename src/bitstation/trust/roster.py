@@ -5,13 +5,21 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import msgspec
-from tuf.api.metadata import Key, Role, Root, Targets
+from tuf.api.metadata import Key, Role, Signed
 
 from bitstation.trust.believed import ReadMetadata
 from bitstation.trust.chain import Chain
 from bitstation.trust.keyring import name_of
-from bitstation.trust.roles import REQUIREMENTS, ROOT, SNAPSHOT, TARGETS, TIMESTAMP
-from bitstation.trust.signing import open_chain
+from bitstation.trust.roles import (
+    ONLINE_ROLES,
+    OWNER_ROLES,
+    REQUIREMENTS,
+    ROOT,
+    SNAPSHOT,
+    TARGETS,
+    TIMESTAMP,
+)
+from bitstation.trust.signing import open_chain, publishers_of, tools_of
 
 
 class RoleRow(msgspec.Struct, frozen=True):
@@ -27,38 +35,26 @@ class RoleRow(msgspec.Struct, frozen=True):
 def roster_of(root: bytes, read: ReadMetadata) -> list[RoleRow]:
     """Every role of a place. Raises SignatureRefused, NotSigned, SourceError."""
     chain = open_chain(root, read)
-    top, targets = _top(chain)
-    rows = []
-    for name in (ROOT, TARGETS, SNAPSHOT, TIMESTAMP):
-        signed = chain.role(name)
-        assert signed is not None
-        rows.append(_row(name, top.roles[name], top.keys, signed.expires))
-    for name, role in (_delegated(targets)).items():
-        found, keys = chain.load(name, TARGETS), targets.delegations
-        if name != REQUIREMENTS and found is not None and keys is not None:
-            tools = tuple(path.split("/")[0] for path in getattr(role, "paths", None) or ())
-            rows.append(_row(name, role, keys.keys, found.expires, tools))
+    top: dict[str, Signed] = {ROOT: chain.root, TARGETS: chain.targets}
+    top |= {SNAPSHOT: chain.snapshot, TIMESTAMP: chain.timestamp}
+    rows = [
+        _row(name, chain.root.roles[name], chain.root.keys, signed.expires)
+        for name, signed in top.items()
+    ]
+    keys = chain.targets.delegations.keys if chain.targets.delegations else {}
+    for name, role in publishers_of(chain.targets).items():
+        if name != REQUIREMENTS and (found := chain.load(name, TARGETS)):
+            rows.append(_row(name, role, keys, found.expires, tools_of(role)))
     return rows
 
 
-def roles_of_key(chain: Chain, keyid: str) -> list[str]:
+def roles_of_key(chain: Chain, keyid: str) -> tuple[str, ...]:
     """Roles that a key signs; of a publisher's key his name."""
-    top, targets = _top(chain)
-    names = (TIMESTAMP, SNAPSHOT, ROOT, TARGETS)
-    found = [name for name in names if keyid in top.roles[name].keyids]
-    return found or [name for name, role in _delegated(targets).items() if keyid in role.keyids]
-
-
-def _top(chain: Chain) -> tuple[Root, Targets]:
-    root, targets = chain.role(ROOT), chain.role(TARGETS)
-    assert isinstance(root, Root)
-    assert isinstance(targets, Targets)
-    return root, targets
-
-
-def _delegated(targets: Targets) -> dict[str, Role]:
-    roles = targets.delegations.roles if targets.delegations else None
-    return {**(roles or {})}
+    for roles in (ONLINE_ROLES, OWNER_ROLES):
+        if found := tuple(name for name in roles if keyid in chain.root.roles[name].keyids):
+            return found
+    publishers = publishers_of(chain.targets).items()
+    return tuple(name for name, role in publishers if keyid in role.keyids)
 
 
 def _row(

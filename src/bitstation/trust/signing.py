@@ -13,15 +13,14 @@ from typing import Any, NamedTuple, TypeVar
 
 from securesystemslib.signer import Signer
 from tuf.api.metadata import (
+    DelegatedRole,
     Delegations,
     Metadata,
     MetaFile,
     Signed,
-    Snapshot,
     SuccinctRoles,
     TargetFile,
     Targets,
-    Timestamp,
 )
 
 from bitstation.core.digest import digest_of
@@ -53,10 +52,15 @@ class File(NamedTuple):
     name: str
     data: bytes
 
+    @property
+    def role(self) -> str:
+        """Role whose metadata it holds."""
+        return self.name.removesuffix(".json").rpartition(".")[2]
 
-def is_root(file: File) -> bool:
-    """Say whether a file is a root."""
-    return file.name.endswith(f".{ROOT}.json")
+    @property
+    def version(self) -> int:
+        """Version that its name states; that of the timestamp states none. Raises ValueError."""
+        return int(self.name.partition(".")[0])
 
 
 class ReleaseName(NamedTuple):
@@ -79,15 +83,12 @@ def open_chain(root: bytes, read: ReadMetadata, name: str = "") -> Chain:
 
 def sign_release(
     chain: Chain, publisher: str, signers: Sequence[Signer], release: ReleaseName, now: datetime
-) -> File | None:
-    """The bin of a publisher with a release more; None where it is signed already.
+) -> File:
+    """The bin of a publisher with a release more, which ``is_signed`` found not to be there.
 
-    Raises ReleaseConflict when other bytes are signed under that version, NotSigned for a
-    publisher that this place does not know.
+    Raises NotSigned for a publisher that this place does not know.
     """
     path = release_path(release.tool_id, release.version)
-    if is_signed(chain, release):
-        return None
     delegation = chain.load(publisher, TARGETS)
     bins = delegation.delegations.succinct_roles if delegation and delegation.delegations else None
     if bins is None:
@@ -132,12 +133,11 @@ def seal(
     ``chain`` has been refreshed. With nothing changed the two are only made younger.
     """
     files = list(changed)
-    snapshot = next_version(_held(chain, SNAPSHOT, Snapshot), now, life)
+    snapshot = next_version(chain.snapshot, now, life)
     for file in files:
-        version, role = file.name.removesuffix(".json").split(".", 1)
-        if role != ROOT:
-            snapshot.meta[f"{role}.json"] = MetaFile(int(version))
-    timestamp = next_version(_held(chain, TIMESTAMP, Timestamp), now, life)
+        if file.role != ROOT:
+            snapshot.meta[f"{file.role}.json"] = MetaFile(file.version)
+    timestamp = next_version(chain.timestamp, now, life)
     timestamp.snapshot_meta = MetaFile(snapshot.version)
     timestamp.unrecognized_fields[SIGNED_AT] = now.isoformat(timespec="seconds")
     files.append(File(file_name(SNAPSHOT, snapshot.version), signed_bytes(snapshot, [signer])))
@@ -150,26 +150,32 @@ def publisher_for(chain: Chain, keyring: Keyring, release: ReleaseName) -> tuple
 
     Raises NotSigned where there is none.
     """
-    targets = chain.load(TARGETS, ROOT)
-    delegations = targets.delegations if targets else None
     path = release_path(release.tool_id, release.version)
-    for role, _ends in delegations.get_roles_for_target(path) if delegations else ():
-        keyids = delegations.roles[role].keyids if delegations and delegations.roles else []
-        if found := keyring.find(keyids):
+    for role, delegation in publishers_of(chain.targets).items():
+        if delegation.is_delegated_path(path) and (found := keyring.find(delegation.keyids)):
             return role, found[0]
     raise NotSigned(source=f"{release.tool_id} {release.version}")
 
 
+def publishers_of(targets: Targets) -> dict[str, DelegatedRole]:
+    """Who signs for whom: publishers by name, and HQ for what it requires."""
+    roles = targets.delegations.roles if targets.delegations else None
+    return {**(roles or {})}
+
+
+def tools_of(delegation: DelegatedRole) -> tuple[str, ...]:
+    """Patterns of the tool ids that a publisher may sign."""
+    return tuple(path.partition("/")[0] for path in delegation.paths or ())
+
+
 def check_versions(chain: Chain, files: Sequence[File]) -> None:
     """Refuse files that do not follow what is there, one version on. Raises SignatureRefused."""
-    snapshot, root = chain.role(SNAPSHOT), chain.role(ROOT)
     for file in files:
-        number, role = file.name.removesuffix(".json").split(".", 1)
-        meta = snapshot.meta.get(f"{role}.json") if isinstance(snapshot, Snapshot) else None
-        known = root.version if role == ROOT and root else meta.version if meta else 0
-        if int(number) != known + 1:
-            detail = f"version {number} does not follow {known}"
-            raise SignatureRefused(source="the new metadata", what=role, detail=detail)
+        meta = chain.snapshot.meta.get(f"{file.role}.json")
+        known = chain.root.version if file.role == ROOT else meta.version if meta else 0
+        if file.version != known + 1:
+            detail = f"version {file.version} does not follow {known}"
+            raise SignatureRefused(source="the new metadata", what=file.role, detail=detail)
 
 
 def check_kept(chain: Chain, role: str, delegator: str, data: bytes) -> None:
@@ -236,10 +242,4 @@ def next_version(current: S, now: datetime, life: timedelta) -> S:
     found = copy.deepcopy(current)
     found.version += 1
     found.expires = now.replace(microsecond=0) + life
-    return found
-
-
-def _held(chain: Chain, role: str, kind: type[S]) -> S:
-    found = chain.role(role)
-    assert isinstance(found, kind)  # the chain was refreshed
     return found

@@ -7,13 +7,13 @@ next run finish the move; after it the new release is current.
 from __future__ import annotations
 
 import errno
-import os
 from pathlib import Path
 
 from bitstation.core.events import PhaseChanged, ReleaseActivated
 from bitstation.core.lifecycle import Step
 from bitstation.core.manifest import Manifest
 from bitstation.core.scopes import MANIFEST_NAME
+from bitstation.storage.durable import make_dirs, sync_tree
 from bitstation.storage.journal import StepBegun
 from bitstation.storage.reuse import move_file
 from bitstation.storage.tree import files_below
@@ -52,10 +52,7 @@ def move_into_place(run: Run, staging: Path, release: Path) -> None:
                 raise
     paths = [path for path in files_below(staging) if path != MANIFEST_NAME]
     folders = {release, *((release / path).parent for path in paths)}
-    for folder in sorted(folders):
-        run.disk.make_dir(folder)
-    # What moves into a folder that is lost is lost with it.
-    run.disk.sync_dirs(folders, run.root.path)
+    make_dirs(run.disk, folders, run.root.path)
     for path in paths:
         move_file(staging / path, release / path, run.disk, run.ledger)
     sync_names(run, release)
@@ -67,8 +64,7 @@ def move_into_place(run: Run, staging: Path, release: Path) -> None:
 
 def sync_names(run: Run, release: Path) -> None:
     """Make every name of a release durable: a run that was killed may have moved some of them."""
-    below = [Path(folder) for folder, _folders, _files in os.walk(release)]
-    run.disk.sync_dirs(below, run.root.path)
+    sync_tree(run.disk, release, run.root.path)
 
 
 def point_to(run: Run, manifest: Manifest, deleted_files: int) -> None:

@@ -6,7 +6,6 @@ again.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
@@ -18,12 +17,12 @@ from bitstation.core.adopted import Adopted
 from bitstation.core.blockmap import BlockMap
 from bitstation.core.digest import Digest
 from bitstation.errors import FileChanged, StoreError
-from bitstation.models.layout import Layout, LayoutFault
+from bitstation.models.layout import Layout
 from bitstation.storage.adopted import adopted_files, has_map, path_of, remember
 from bitstation.storage.durable import Disk
 from bitstation.storage.hashing import OnBytes, Stop
 from bitstation.storage.ledger import Ledger
-from bitstation.storage.mapping import layout_of, prove_model
+from bitstation.storage.mapping import find_layout, prove_model
 from bitstation.storage.proving import batches, prove_files
 from bitstation.storage.tree import ToolsRoot
 from bitstation.worker.search import FoundFile, LeftOut
@@ -131,7 +130,10 @@ class Adopting:
         digest = self._ledger.proof(found.facts)
         if digest is None:
             return True
-        return not has_map(self._root, digest) and _layout(found.path) is not None
+        return (
+            not has_map(self._root, digest)
+            and find_layout(host.native_path(found.path)) is not None
+        )
 
     def _count(self, count: int) -> None:
         with self._counting:
@@ -143,7 +145,7 @@ class Adopting:
         opaque = []
         for found in batch:
             self._stop.check()
-            layout = _layout(found.path) if self._lacks(found) else None
+            layout = find_layout(host.native_path(found.path)) if self._lacks(found) else None
             if layout is None:
                 opaque.append(found)
             else:
@@ -174,10 +176,3 @@ class Adopting:
         if fresh:
             remember(self._root, fresh, maps, self._disk)
         self._remembered, self._maps = len(self._adopted), {}
-
-
-def _layout(path: Path) -> Layout | None:
-    """Layout of a model; None for a file that is none, or cannot be read now."""
-    with contextlib.suppress(LayoutFault, OSError):
-        return layout_of(host.native_path(path))
-    return None

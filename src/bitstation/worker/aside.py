@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from bitstation import host
+from bitstation.storage.durable import make_dirs, sync_tree
 from bitstation.worker.run import Run
 
 _BLOCK_BYTES = 1024 * 1024
@@ -23,19 +23,18 @@ def set_aside(run: Run, version: str, folder: Path, paths: Iterable[str]) -> Pat
     aside = run.tree.user_data / f"from-v{version}"
     moved = list(paths)
     if moved:
-        _make_durable(run, {(aside / path).parent for path in moved})
+        make_dirs(run.disk, {(aside / path).parent for path in moved}, run.tree.path)
     for path in moved:
         _move(run, folder / path, _free_name(aside / path))
     if aside.is_dir():
-        below = [Path(each) for each, _folders, _files in os.walk(aside)]
-        run.disk.sync_dirs(below, run.tree.path)
+        sync_tree(run.disk, aside, run.tree.path)
     return aside
 
 
 def set_folder_aside(run: Run, version: str, folder: Path) -> Path:
     """Move a whole folder of which nobody knows what is whose; where it is now. Raises OSError."""
     aside = _free_name(run.tree.user_data / f"from-v{version}")
-    _make_durable(run, {aside.parent})
+    make_dirs(run.disk, {aside.parent}, run.tree.path)
     run.disk.replace(folder, aside)
     run.disk.sync_dirs([aside.parent, folder.parent], run.tree.path)
     return aside
@@ -58,13 +57,6 @@ def copy_file(run: Run, source: Path, target: Path) -> int:
         run.disk.sync_file(writer)
     run.disk.copy_stamps(source, target)
     return target.stat().st_size
-
-
-def _make_durable(run: Run, folders: set[Path]) -> None:
-    """Have folders there for good: what moves into one that is lost is lost with it."""
-    for folder in sorted(folders):
-        run.disk.make_dir(folder)
-    run.disk.sync_dirs(folders, run.tree.path)
 
 
 def _move(run: Run, source: Path, target: Path) -> None:

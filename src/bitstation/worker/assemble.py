@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import wait
 from functools import partial
@@ -20,6 +19,7 @@ from bitstation.core.events import (
     TransferProgress,
 )
 from bitstation.core.plan import How, Plan, PlanEntry
+from bitstation.storage.durable import sync_tree
 from bitstation.storage.reuse import LINK_FROM_BYTES, Reuse, SourceVanished
 from bitstation.transport.source import Source
 from bitstation.worker.building import Building
@@ -140,8 +140,7 @@ class Assembly:
         wait(futures)
         for future in futures:
             future.result()
-        below = [Path(folder) for folder, _folders, _files in os.walk(self._staging)]
-        run.disk.sync_dirs(below, run.root.path)
+        sync_tree(run.disk, self._staging, run.root.path)
 
     def _make_folders(self) -> None:
         folders = {self._staging / entry.path for entry in self._plan.entries}

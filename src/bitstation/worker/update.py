@@ -63,12 +63,8 @@ def update(
     """
     recover(run)
     base = current_manifest(run)
-    known = LocalPapers(run.tree, base)
     authority = authority_of(run, source, is_given=expected_hash is not None)
-    authority.prepare()
-    target = source.resolve(
-        run.tree.tool_id, version, legacy=run.options.legacy, known=known, vet=authority.vet
-    )
+    target = resolve(run, source, base, version, authority)
     found = target.manifest.manifest_hash
     if expected_hash is not None and found != expected_hash:
         raise IntegrityError(
@@ -173,6 +169,23 @@ def authority_of(run: Run, source: Source, *, is_given: bool = False) -> Authori
         root=str(run.root.path),
         allow_unsigned=run.options.allow_unsigned,
         is_given=is_given,
+    )
+
+
+def resolve(
+    run: Run, source: Source, base: Manifest | None, version: str | None, authority: Authority
+) -> Resolved:
+    """The release that a source offers, once what is signed of it was seen.
+
+    Raises TrustError, SourceError, ManifestError.
+    """
+    authority.prepare()
+    return source.resolve(
+        run.tree.tool_id,
+        version,
+        legacy=run.options.legacy,
+        known=LocalPapers(run.tree, base),
+        vet=authority.vet,
     )
 
 

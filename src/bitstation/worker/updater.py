@@ -19,7 +19,6 @@ from bitstation.storage.tree import ToolsRoot
 from bitstation.transport.open import open_source
 from bitstation.transport.source import Source
 from bitstation.worker.history import HistoryRecord, append_history, read_history
-from bitstation.worker.papers import LocalPapers
 from bitstation.worker.recover import recover
 from bitstation.worker.remove import collect_garbage, uninstall
 from bitstation.worker.repair import repair
@@ -27,7 +26,7 @@ from bitstation.worker.rollback import rollback
 from bitstation.worker.run import Options, Run, open_run
 from bitstation.worker.stage import make_plan
 from bitstation.worker.status import network_eligibility
-from bitstation.worker.update import authority_of, current_manifest, end, update
+from bitstation.worker.update import authority_of, current_manifest, end, resolve, update
 from bitstation.worker.verify import Verdict, verify_folder
 
 AnySource = Source | str | Path
@@ -87,13 +86,8 @@ class DeltaUpdater:
         """What ``update`` would do, without doing it; local files may be hashed to know."""
 
         def compute(run: Run, opened: Source) -> Plan:
-            base, legacy = current_manifest(run), run.options.legacy
-            known = LocalPapers(run.tree, base)
-            authority = authority_of(run, opened)
-            authority.prepare()
-            target = opened.resolve(
-                run.tree.tool_id, version, legacy=legacy, known=known, vet=authority.vet
-            )
+            base = current_manifest(run)
+            target = resolve(run, opened, base, version, authority_of(run, opened))
             return make_plan(run, base, target, opened)[0]
 
         return self._with(source, compute)
