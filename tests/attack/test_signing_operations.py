@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tuf.api.metadata import TargetFile, Targets
 
 from bitstation import BitStationError, DeltaUpdater
 from bitstation.cli.main import main
@@ -14,12 +16,12 @@ from bitstation.errors import KeyRefused, NotSigned
 from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.memory_source import MemorySource
 from bitstation.testing.releases import TOOL_ID, Release, make_release
-from bitstation.testing.signed import OWNERS, SignedShelf
+from bitstation.testing.signed import OWNERS, PUBLISHER_KEY, SignedShelf
 from bitstation.trust.ceremony import Roster
 from bitstation.trust.keyring import Keyring
 from bitstation.trust.place import Place
-from bitstation.trust.roles import ONLINE_LIFE, RENEWED_AFTER
-from bitstation.trust.signing import ReleaseName
+from bitstation.trust.roles import ONLINE_LIFE, RENEWED_AFTER, file_name
+from bitstation.trust.signing import File, ReleaseName
 
 FIRST = make_release({"a": b"1"}, "1.0.0")
 SECOND = make_release({"a": b"2"}, "1.1.0")
@@ -186,3 +188,49 @@ def test_s10_restore_from_backup(ceremony: Ceremony, tmp_path: Path) -> None:
     ceremony.publish(THIRD)
     ceremony.publish(make_release({"a": b"4"}, "1.3.0"))
     assert ceremony.update(FIRST, SECOND, THIRD) == "1.2.0"
+
+
+# --- what a place takes in from others ------------------------------------------------------------
+
+
+def placed(shelf: SignedShelf, role: str, data: bytes) -> str:
+    """Code of the error with which metadata are refused; nothing of them shows then."""
+    before = shelf.files()
+    version = json.loads(data)["signed"]["version"]
+    with pytest.raises(BitStationError) as caught:
+        shelf.place.accept([File(file_name(role, version), data)])
+    assert shelf.files() == before
+    return caught.value.code
+
+
+def test_s09_a_bin_that_a_stranger_signed_is_not_taken_in(tmp_path: Path) -> None:
+    shelf = SignedShelf(tmp_path)
+    shelf.publish(FIRST)
+    shelf.keyring.make("stranger")
+    role = shelf.bin_of(FIRST)
+    assert placed(shelf, role, shelf.forge(role, keys=["stranger"])) == "signature-refused"
+    assert placed(shelf, "hq", shelf.forge("hq", keys=["stranger"])) == "signature-refused"
+    assert placed(shelf, "root", shelf.forge("root", keys=["stranger"])) == "signature-refused"
+
+
+def test_s09_what_was_signed_once_does_not_become_another(tmp_path: Path) -> None:
+    shelf = SignedShelf(tmp_path)
+    shelf.publish(FIRST)
+    role, path = shelf.bin_of(FIRST), f"{TOOL_ID}/1.0.0/manifest.json"
+
+    def other(targets: Targets) -> None:
+        targets.targets[path] = TargetFile.from_data(path, b"other", ["sha256"])
+
+    assert placed(shelf, role, shelf.forge(role, other, [PUBLISHER_KEY])) == "release-conflict"
+    shelf.place.accept([File(file_name(role, 2), shelf.forge(role, keys=[PUBLISHER_KEY]))])
+    assert shelf.version(role) == 2
+
+
+@pytest.mark.parametrize("name", ["2.root.json", "1.nobody.json", "1.hq-zz.json"])
+def test_s09_metadata_that_are_none_are_not_taken_in(tmp_path: Path, name: str) -> None:
+    shelf = SignedShelf(tmp_path)
+    before = shelf.files()
+    with pytest.raises(BitStationError) as caught:
+        shelf.place.accept([File(name, b"{}")])
+    assert caught.value.code == "signature-refused"
+    assert shelf.files() == before

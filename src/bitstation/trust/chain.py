@@ -119,6 +119,15 @@ class Chain:
             return None
         return self._load_targets(role, delegator)
 
+    def load_any(self, role: str) -> Targets | None:
+        """The same of any role below the top ones: a bin is its publisher's; None of those."""
+        if role in (ROOT, TIMESTAMP, SNAPSHOT, TARGETS):
+            return None
+        publisher, _, _number = role.partition("-")
+        if publisher == role:
+            return self.load(role, TARGETS)
+        return self.load(role, publisher) if self.load(publisher, TARGETS) else None
+
     # --- the four roles -------------------------------------------------------------------------
 
     def _refresh_root(self) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from threading import RLock
 
-from tuf.api.metadata import Metadata, Root
+from tuf.api.metadata import Root
 
 from bitstation.codec.zstd import compress
 from bitstation.core.mirror import PACKED_SUFFIX, is_metadata_name
@@ -16,7 +16,7 @@ from bitstation.errors import KeyRefused, NotSigned, SignatureRefused
 from bitstation.storage.durable import Disk
 from bitstation.storage.faults import disk_errors
 from bitstation.trust.ceremony import HQ_ROSTER, Roster, first_files, make_keys
-from bitstation.trust.chain import Chain, signed_time, utc_now
+from bitstation.trust.chain import Chain, check_root, signed_time, utc_now
 from bitstation.trust.keyring import Keyring
 from bitstation.trust.roles import (
     MAX_TARGETS_BYTES,
@@ -69,6 +69,7 @@ class Place:
         self._clock = clock
         self._disk = disk or Disk()
         self._lock = RLock()
+        self._signed_at: datetime | None = None
 
     @property
     def exists(self) -> bool:
@@ -135,7 +136,8 @@ class Place:
     def accept(self, files: Sequence[File], paths: Sequence[str] = ()) -> None:
         """Take in what others signed, when every worker would; ``paths`` must be found then.
 
-        Raises SignatureRefused, NotSigned; then nothing is changed.
+        Raises SignatureRefused, NotSigned, ReleaseConflict where it says something else of a
+        release that is signed here; then nothing is changed.
         """
         with self._lock:
             chain = self.chain()
@@ -153,21 +155,22 @@ class Place:
     def renew(self) -> bool:
         """Sign snapshot and timestamp anew, once they are a day old; says whether it did."""
         with self._lock:
-            chain = self.chain()
-            signed_at, now = signed_time(chain.timestamp), self._clock()
-            if signed_at is not None and signed_at <= now < signed_at + RENEWED_AFTER:
+            signed_at, now = self._signed_at, self._clock()
+            if signed_at is None or not _is_young(signed_at, now):
+                # Whoever asks for the timestamp comes here: its chain is not read each time.
+                chain = self.chain()
+                signed_at = self._signed_at = signed_time(chain.timestamp)
+            if signed_at is not None and _is_young(signed_at, now):
                 return False
             self._seal(chain, [], [])
             return True
 
     def _seal(self, chain: Chain, files: Sequence[File], paths: Sequence[str]) -> None:
         # A root that is new here says who signs from now on.
-        coming = [
-            Metadata[Root].from_bytes(file.data).signed for file in files if file.role == ROOT
-        ]
+        coming = [check_root(file.data, name=file.name) for file in files if file.role == ROOT]
         signer = self.keyring.signer(self._online([chain.root, *coming][-1]))
         sealed = seal(chain, files, signer, self._life, self._clock())
-        check_next(self.first_root(), self.read, sealed, paths)
+        check_next(chain, self.first_root(), self.read, sealed, paths)
         self._write(sealed)
 
     def _online(self, root: Root) -> str:
@@ -185,3 +188,7 @@ class Place:
                     packed = compress(file.data, _PACKING_LEVEL)
                     self._disk.write_file(self.folder / (file.name + PACKED_SUFFIX), packed)
                 self._disk.write_file(self.folder / file.name, file.data)
+
+
+def _is_young(signed_at: datetime, now: datetime) -> bool:
+    return signed_at <= now < signed_at + RENEWED_AFTER

@@ -178,9 +178,8 @@ def check_versions(chain: Chain, files: Sequence[File]) -> None:
             raise SignatureRefused(source="the new metadata", what=file.role, detail=detail)
 
 
-def check_kept(chain: Chain, role: str, delegator: str, data: bytes) -> None:
+def _check_kept(known: Targets | None, fresh: Targets) -> None:
     """Refuse metadata in which what was signed once is another. Raises ReleaseConflict."""
-    known, fresh = chain.load(role, delegator), Metadata[Targets].from_bytes(data).signed
     for path, target in (known.targets if known else {}).items():
         offered = fresh.targets.get(path)
         if offered is not None and offered.hashes != target.hashes:
@@ -194,12 +193,12 @@ def check_kept(chain: Chain, role: str, delegator: str, data: bytes) -> None:
 
 
 def check_next(
-    root: bytes, read: ReadMetadata, files: Sequence[File], paths: Sequence[str]
+    known: Chain, root: bytes, read: ReadMetadata, files: Sequence[File], paths: Sequence[str]
 ) -> None:
     """Refuse files that a worker would refuse, or in which it would not find these paths.
 
-    What workers do is done here before they can: over the files as if they were written.
-    Raises SignatureRefused, NotSigned.
+    What workers do is done here before they can: over the files as if they were written. Raises
+    SignatureRefused, NotSigned, ReleaseConflict where a release that is signed becomes another.
     """
     laid = dict(files)
 
@@ -207,6 +206,9 @@ def check_next(
         return laid[name] if name in laid else read(name, most)
 
     chain = open_chain(root, overlaid, "the new metadata")
+    for file in files:
+        if fresh := chain.load_any(file.role):
+            _check_kept(known.load_any(file.role), fresh)
     for path in paths:
         if chain.find(path) is None:
             raise NotSigned(source=path)
