@@ -286,15 +286,14 @@ def _joined(step: Step, size: int, after: Step, length: int) -> Step | None:
 
 
 def _is_bounded(step: Step, size_bytes: int) -> bool:
-    """Say whether a step keeps within the memory of a worker, gives so much, and is not longer."""
+    """Say whether a step keeps within the memory that a worker gives it, and can give so much."""
     match step:
         case Patch():
-            is_shorter = step.length <= size_bytes
-            return is_shorter and size_bytes + step.base_length <= MAX_PATCH_BYTES
+            return size_bytes + step.base_length <= MAX_PATCH_BYTES
         case Fetch(codec=Codec.RAW):
             return size_bytes == step.length
         case Fetch():
-            return step.length <= size_bytes <= MAX_OUTPUT_BYTES
+            return size_bytes <= MAX_OUTPUT_BYTES
     return True
 
 
