@@ -139,6 +139,9 @@ class WebServer:
             if self._is_closing:
                 connection.close()
                 return
+            # With a limit Python waits for the socket before it sends; a send that itself waits is
+            # never woken under Wine when the client hangs up. It is longer than check_left waits.
+            connection.settimeout(2 * _LONGEST_WAIT_S)
             with self._lock:
                 number = len(self._connections)
                 serve = partial(self._serve, number, connection)
