@@ -7,6 +7,7 @@ python dev.py lint           ruff, mypy for three systems, the import law
 python dev.py bench [args]   the measurements (args go to bench/run.py)
 python dev.py fuzz  [args]   hostile input for every parser (args go to tests/fuzz/run.py)
 python dev.py mutate [args]  each check removed: the tests must notice (tests/mutation/run.py)
+python dev.py conformance CHECKOUT   the public suite of The Update Framework, on our client
 python dev.py words          take new words into the .po catalogues of src/, and compile them
 python dev.py lock           pin anew what pyproject.toml asks for
 """
@@ -189,6 +190,14 @@ def mutate(arguments: "list[str]") -> NoReturn:
     become(ensure_environment("dev"), "-m", "tests.mutation.run", *arguments)
 
 
+def conformance(arguments: "list[str]") -> NoReturn:
+    """The suite in a checkout of theupdateframework/tuf-conformance; the rest goes to pytest."""
+    # The checkout may be named from wherever this was started.
+    named = [str(Path(word).resolve()) for word in arguments[:1]]
+    python = ensure_environment("dev")
+    become(python, "-m", "tests.conformance.run", *named, *arguments[1:])
+
+
 def lint(_arguments: "list[str]") -> NoReturn:
     """Every check runs, so that one run names every fault; exit 1 when any found one."""
     python = str(ensure_environment("dev"))
@@ -251,6 +260,7 @@ COMMANDS = {
     "bench": bench,
     "fuzz": fuzz,
     "mutate": mutate,
+    "conformance": conformance,
     "words": words,
     "lock": lock,
 }

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tuf.api.metadata import DelegatedRole, Metadata, TargetFile
+from tuf.api.metadata import DelegatedRole, Metadata, MetaFile, Snapshot, TargetFile, Targets
 
 from bitstation import BitStationError, DeltaUpdater
 from bitstation.core.digest import digest_of
 from bitstation.testing.invariants import Invariants
-from bitstation.testing.memory_source import other_bytes
+from bitstation.testing.memory_source import MemorySource, other_bytes
 from bitstation.testing.releases import TOOL_ID, make_release
 from bitstation.testing.signed import (
     ONLINE_KEY,
@@ -22,6 +23,7 @@ from bitstation.testing.signed import (
     SignedShelf,
     expired,
 )
+from bitstation.trust.believed import ReadMetadata
 from bitstation.trust.pins import Pins
 from tests.attack.trusting import EVIL, NEW, OLD, accepted, refused
 
@@ -304,3 +306,42 @@ def test_what_was_learnt_before_a_failure_protects_the_next_run(
     kept = Pins(pinned.root.pins).load()
     assert kept is not None
     assert Metadata.from_bytes(kept.timestamp).signed.version == shelf.version("timestamp")
+
+
+@pytest.mark.parametrize("name", ["../../../pins", "C:\\pins", "?", "é" * 40, "x" * 300])
+def test_a_role_whose_name_is_no_file_name(
+    pinned: DeltaUpdater, shelf: SignedShelf, name: str
+) -> None:
+    """It is asked for under a name that is a file's everywhere, or not at all."""
+
+    def delegate(targets: Targets) -> None:
+        assert targets.delegations is not None
+        assert targets.delegations.roles is not None
+        roles = targets.delegations.roles
+        odd = DelegatedRole(name, next(iter(roles.values())).keyids, 1, True, paths=["*/*/*"])
+        targets.delegations.roles = {name: odd, **roles}
+
+    def naming(snapshot: Snapshot) -> None:
+        snapshot.meta[f"{name}.json"] = MetaFile(1)
+
+    shelf.publish(NEW)
+    targets = shelf.forge("targets", delegate, OWNERS)
+    shelf.show("targets", targets)
+    shelf.put("snapshot", shelf.forge("snapshot", naming, [ONLINE_KEY]))
+    shelf.point()
+    source = shelf.source()
+    asked: list[str] = []
+    source.read_metadata = noting(source, asked)  # type: ignore[method-assign]
+    refused(pinned, source, "signature-refused")
+    assert asked
+    assert all(re.fullmatch(r"[0-9a-z][\w.%-]*", each, re.ASCII) for each in asked), asked
+
+
+def noting(source: MemorySource, asked: list[str]) -> ReadMetadata:
+    read = source.read_metadata
+
+    def note(file: str, max_bytes: int) -> bytes | None:
+        asked.append(file)
+        return read(file, max_bytes)
+
+    return note

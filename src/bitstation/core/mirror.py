@@ -32,7 +32,8 @@ PACKED_SUFFIX = ".zst"
 """Of the same metadata as a zstd frame: names and digests are half as long there."""
 
 _METADATA_NAME = re.compile(
-    r"(?:[1-9][0-9]{0,15}\.)?[a-z][a-z0-9_-]{0,63}\.json(?:\.zst)?", re.ASCII
+    r"(?:timestamp|[1-9][0-9]{0,15}\.(?:[A-Za-z0-9_.~-]|%[0-9A-F]{2}){1,192})\.json(?:\.zst)?",
+    re.ASCII,
 )
 
 

@@ -187,7 +187,10 @@ class Chain:
     # --- bytes ----------------------------------------------------------------------------------
 
     def _fetch(self, role: str, version: int) -> bytes | None:
-        data = self._read(file_name(role, version), max_bytes(role))
+        with self._rules(role):
+            # Whoever delegates names the role.
+            name = file_name(role, version)
+        data = self._read(name, max_bytes(role))
         if data is None:
             return None
         with self._rules(role):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from urllib.parse import quote
 
 from bitstation.core.mirror import is_metadata_name
 
@@ -64,11 +65,13 @@ def publisher_fault(name: str) -> str | None:
 def file_name(role: str, version: int | None = None) -> str:
     """Name of a metadata file; without a version that of the timestamp, whose name never changes.
 
-    Raises ValueError for what could be another path.
+    A role may be called anything, its file may not: what could be a path is quoted. Raises
+    ValueError for a role whose name is too long.
     """
-    name = f"{role}.json" if version is None else f"{version}.{role}.json"
+    quoted = quote(role, safe="")
+    name = f"{quoted}.json" if version is None else f"{version}.{quoted}.json"
     if not is_metadata_name(name):
-        raise ValueError(f"{name!r} is no name of a metadata file")
+        raise ValueError(f"{role[:64]!r} is no name of a role with a file")
     return name
 
 
