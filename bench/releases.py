@@ -53,3 +53,10 @@ class Releases:
             words = ("hq", "import", tool, "--hq", self._hq.url, *token, "-q")
             sending = run(*words, private=True)
         return timing.together(making, sending)
+
+    def lose_earlier(self, *, least_bytes: int) -> None:
+        """Remove all files of at least so many bytes but the newest."""
+        files = [path for path in self._folder.rglob("*") if path.is_file()]
+        large = [path for path in files if path.stat().st_size >= least_bytes]
+        for path in sorted(large, key=lambda path: path.stat().st_mtime_ns)[:-1]:
+            path.unlink()
