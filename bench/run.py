@@ -24,7 +24,7 @@ import workshop
 HERE = Path(__file__).resolve().parent
 CASES = (
     "startup", "manifest", "install", "update", "adopt", "memory", "entries",
-    "transport", "edit", "ranges", "resume", "sparse",
+    "transport", "edit", "ranges", "resume", "sparse", "trust",
 )  # fmt: skip
 
 
