@@ -20,6 +20,8 @@ if sys.platform != "win32":
     _OCTAL = re.compile(rb"\\([0-7]{3})")
     _FICLONE = 0x40049409
     _SYNC_FILE_RANGE_WRITE = 2
+    # What is under way is waited for, the rest begun, and that waited for, too.
+    _SYNC_FILE_RANGE_ALL = 7
     _M_TRIM_THRESHOLD = -1
     _M_MMAP_THRESHOLD = -3
     _LARGE_BYTES = 4 << 20
@@ -243,13 +245,25 @@ if sys.platform != "win32":
     def _sync_file_range() -> object:
         return getattr(ctypes.CDLL(None, use_errno=True), "sync_file_range", None)
 
+    def _write_back(fd: int, offset: int, length: int, flags: int) -> None:
+        # A length of 0 would mean: to the end of the file. What fails here, the later sync tells.
+        call = _sync_file_range() if sys.platform == "linux" and length else None
+        if call is not None:
+            call(fd, ctypes.c_int64(offset), ctypes.c_int64(length), flags)  # type: ignore[operator]
+
     def start_writeback(fd: int, offset: int, length: int) -> None:
         """Begin writing a span to the disk, so that the later sync finds little left to do."""
-        call = _sync_file_range() if sys.platform == "linux" else None
-        if call is not None:
-            call(  # type: ignore[operator]
-                fd, ctypes.c_int64(offset), ctypes.c_int64(length), _SYNC_FILE_RANGE_WRITE
-            )
+        _write_back(fd, offset, length, _SYNC_FILE_RANGE_WRITE)
+
+    def drop_written(fd: int, offset: int, length: int) -> None:
+        """Wait until a span is written, and give its memory back for what is written next.
+
+        Memory that is new to a virtual machine costs more than the copying: a GB took 2.6 s, and
+        0.8 s within 64 MB. Other programs' files stay in memory, too.
+        """
+        _write_back(fd, offset, length, _SYNC_FILE_RANGE_ALL)
+        if sys.platform == "linux" and length:
+            os.posix_fadvise(fd, offset, length, os.POSIX_FADV_DONTNEED)
 
     @cache
     def tune_memory() -> None:

@@ -296,5 +296,8 @@ if sys.platform == "win32":
     def start_writeback(fd: int, offset: int, length: int) -> None:
         """No such call here."""
 
+    def drop_written(fd: int, offset: int, length: int) -> None:
+        """No such call here."""
+
     def tune_memory() -> None:
         """Nothing to do: large pieces of memory go back when they are freed."""

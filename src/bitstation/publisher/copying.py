@@ -76,7 +76,7 @@ class BlobCopier:
         on_bytes: OnBytes,
         hasher: hashlib._Hash | None = None,
     ) -> None:
-        left, flushed = size_bytes, 0
+        left, flushed, dropped = size_bytes, 0, 0
         while left and (count := reader.readinto(self._block[:left])):
             data = self._block[:count]
             if hasher:
@@ -85,6 +85,8 @@ class BlobCopier:
             left -= count
             if (written := size_bytes - left) - flushed >= WRITEBACK_BYTES:
                 host.start_writeback(out.fileno(), flushed, written - flushed)
-                flushed = written
+                # Whoever serves it may be another machine: here it needs no memory for itself.
+                host.drop_written(out.fileno(), dropped, flushed - dropped)
+                flushed, dropped = written, flushed
             on_bytes(count)
             self._stop.check()
