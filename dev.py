@@ -10,6 +10,8 @@ python dev.py mutate [args]  each check removed: the tests must notice (tests/mu
 python dev.py conformance CHECKOUT   the public suite of The Update Framework, on our client
 python dev.py words          take new words into the .po catalogues of src/, and compile them
 python dev.py lock           pin anew what pyproject.toml asks for
+python dev.py sbom [args]    what a release installs, as CycloneDX (args go to tests/house/sbom.py)
+python dev.py audit [args]   known vulnerabilities of what is pinned (args go to pip-audit)
 """
 
 # Standard library only, and no syntax newer than Python 3.6: an older Python must live to read
@@ -253,6 +255,16 @@ def lock(arguments: "list[str]") -> NoReturn:
     sys.exit(0)
 
 
+def sbom(arguments: "list[str]") -> NoReturn:
+    """Needs no environment: what is released is read from its pins, not from what is installed."""
+    become(sys.executable, "-m", "tests.house.sbom", *arguments)
+
+
+def audit(arguments: "list[str]") -> NoReturn:
+    """Asks a service on the internet about every pin."""
+    become(ensure_environment("dev"), "-m", "tests.house.audit", *arguments)
+
+
 COMMANDS = {
     "demo": demo,
     "test": test,
@@ -263,6 +275,8 @@ COMMANDS = {
     "conformance": conformance,
     "words": words,
     "lock": lock,
+    "sbom": sbom,
+    "audit": audit,
 }
 
 

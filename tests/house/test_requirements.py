@@ -9,8 +9,8 @@ import pytest
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).parents[2]
-PINS = sorted((ROOT / "requirements").glob("*.txt"))
+from tests.house.pins import ROOT, SETS, entries
+
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 SYSTEMS = [
     {"sys_platform": sys_platform, "os_name": os_name, "platform_system": system}
@@ -21,12 +21,6 @@ SYSTEMS = [
     ]
 ]
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
-
-
-def entries(path: Path) -> list[str]:
-    """One line for each package, its hashes included."""
-    joined = path.read_text("utf-8").replace("\\\n", " ")
-    return [line for line in joined.splitlines() if line.strip() and not line.startswith("#")]
 
 
 def pinned(path: Path, environment: dict[str, str]) -> dict[str, str]:
@@ -41,7 +35,7 @@ def pinned(path: Path, environment: dict[str, str]) -> dict[str, str]:
     return chosen
 
 
-@pytest.mark.parametrize("path", PINS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SETS, ids=lambda path: path.stem)
 def test_every_package_is_pinned_and_hashed_and_no_host_is_named(path: Path) -> None:
     assert "://" not in path.read_text("utf-8")
     for entry in entries(path):
