@@ -124,6 +124,26 @@ def test_an_import_is_only_told_of_when_asked_so(at_hq: AtHq, shelf: Shelf, make
     assert offered(at_hq, release.manifest.tool_id) == []
 
 
+def test_a_legacy_manifest_is_imported_when_asked_so_and_that_is_told(
+    at_hq: AtHq, make: Make, tmp_path: Path
+):
+    folder = make("1.0.0").write(tmp_path / "edited")
+    manifest = folder / "manifest.json"
+    facts = json.loads(manifest.read_bytes())
+    facts["manifest_hash"] = "0" * 64
+    manifest.write_text(json.dumps(facts), "utf-8")
+    assert at_hq("hq", "import", folder).code == 30
+    for words in (["--dry-run", "--json"], ["--json"]):
+        ended = at_hq("hq", "import", folder, "--legacy", *words)
+        [[told]] = ended.object.values()
+        assert told["legacy"]
+        assert told["manifest_hash"] == make("1.0.0").manifest.manifest_hash
+        assert "Guard lowered by --legacy" in ended.err
+    [told] = at_hq("hq", "import", make("1.1.0").write(tmp_path / "sound"), "--legacy",
+                   "--json").object["published"]  # fmt: skip
+    assert not told["legacy"]
+
+
 def test_31_a_version_never_changes(
     at_hq: AtHq, imported: list[Release], make: Make, tmp_path: Path
 ):

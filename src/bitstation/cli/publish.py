@@ -121,6 +121,11 @@ def _keyring(args: argparse.Namespace, ctx: Context) -> Keyring | None:
     return None if folder is None else open_keyring(folder, ctx)
 
 
+def _warn_of_legacy(told: Intended | Published, ctx: Context) -> None:
+    if told.legacy:
+        ctx.say("⚠ " + ctx.gettext("Guard lowered by {}").format("--legacy"))
+
+
 def show_intended(intended: list[Intended], ctx: Context) -> None:
     """Tell what would be sent."""
     ctx.close()
@@ -132,6 +137,7 @@ def show_intended(intended: list[Intended], ctx: Context) -> None:
         Publication.CONFLICT: _("is there with other content"),
     }
     for each in intended:
+        _warn_of_legacy(each, ctx)
         size = size_text(each.total_bytes)
         ctx.print(f"{each.tool_id} {each.version} ({size}): {words[each.state]}")
 
@@ -141,6 +147,7 @@ def show(published: list[Published], ctx: Context) -> None:
     ctx.close()
     ctx.json({"published": published})
     for each in published:
+        _warn_of_legacy(each, ctx)
         text = ctx.gettext("{} {} published: {} files sent, {} of {}; manifest_hash {}")
         ctx.print(
             "✓ "

@@ -40,6 +40,8 @@ class Freight(NamedTuple):
     manifest: Manifest
     manifest_bytes: bytes
     cargo: Cargo
+    legacy: bool = False
+    """Its manifest stated another hash than its own, and was taken as that was asked for."""
 
 
 def wishes_in(path: Path, making: MakingOptions) -> list[Wish]:
@@ -85,6 +87,6 @@ def opened(
         resolved = source.resolve(wish.tool_id, None, legacy=wish.legacy)
         is_folder = isinstance(source, FolderSource)
         cargo = Cargo(source, source.file_of) if is_folder else Cargo(source)  # type: ignore[attr-defined]
-        yield Freight(resolved.manifest, resolved.manifest_bytes, cargo)
+        yield Freight(resolved.manifest, resolved.manifest_bytes, cargo, resolved.legacy)
     finally:
         source.close()

@@ -36,6 +36,8 @@ class Intended(msgspec.Struct, frozen=True):
     state: Publication
     bases: tuple[str, ...] = ()
     """Versions from which guides would be made."""
+    legacy: bool = False
+    """The guard is lowered for it: see Freight."""
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -50,6 +52,8 @@ class Published(msgspec.Struct, frozen=True):
     guides: int = 0
     """Made now, with the bytes of them and of their packs."""
     guide_bytes: int = 0
+    legacy: bool = False
+    """The guard was lowered for it: see Freight."""
 
 
 class Publisher:
@@ -91,6 +95,7 @@ class Publisher:
             manifest.total_bytes,
             state,
             tuple(base.version for base in bases_for(manifest.tool_version, held, self._bases)),
+            freight.legacy,
         )
 
     def publish(self, wish: Wish) -> Published:
@@ -125,6 +130,7 @@ class Publisher:
             manifest.total_bytes,
             guides,
             guide_bytes,
+            freight.legacy,
         )
 
     def _as_published(self, freight: Freight, shipment: Shipment) -> Freight:
@@ -137,7 +143,7 @@ class Publisher:
             return freight
         source = self._destination.source()
         data = source.read_object(known.manifest.sha256, MAX_MANIFEST_BYTES)
-        return Freight(parse_manifest(data), data, freight.cargo)
+        return freight._replace(manifest=parse_manifest(data), manifest_bytes=data)
 
     def _put_beside(self, shipment: Shipment, beside: Beside, title: str) -> int:
         wanted = shipment.name_guides(beside.guides, beside.packs)
