@@ -62,3 +62,13 @@ def test_text_has_unix_line_ends(files: list[Path]) -> None:
     free = ("tools", "tests/golden", "tests/fuzz/corpus", "conformance")
     ours = [file for file in ours if not file.relative_to(ROOT).as_posix().startswith(free)]
     assert [str(file) for file in ours if b"\r\n" in file.read_bytes()] == []
+
+
+def test_a_workflow_names_actions_by_commit() -> None:
+    workflows = [path.read_text("utf-8") for path in (ROOT / ".github/workflows").glob("*.yml")]
+    used = re.findall(r"uses: *(.+)", "".join(workflows))
+    assert used
+    # The version beside it is for people.
+    assert [
+        each for each in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v[\d.]+", each)
+    ] == []
