@@ -84,6 +84,9 @@ def _changes(node: ast.AST, where: str) -> Iterator[_Change]:
 
 
 def _alternatives(parent: ast.AST, field: str, node: ast.AST) -> Iterator[ast.AST]:
+    if isinstance(node, ast.Name) and node.id == "TYPE_CHECKING":
+        # What only a type checker sees is no check.
+        return
     if _is_condition(parent, field) and isinstance(node, ast.expr):
         if not _is_inverted_below(node):
             yield ast.UnaryOp(ast.Not(), node)

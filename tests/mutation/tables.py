@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+CHAIN = (
+    "tests/unit/test_authorize.py",
+    "tests/attack/test_trust_metadata.py",
+    "tests/attack/test_trust.py",
+    "tests/attack/test_trust_clocks.py",
+)
+KEYS = ("tests/attack/test_signing_operations.py", *CHAIN)
 TESTS: dict[str, tuple[str, ...]] = {
     # Below src/bitstation/ (a glob may name several): test files in the order in which they run.
     "core/relpath.py": ("tests/unit/test_relpath.py",),
@@ -25,7 +32,19 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/contract/test_sources.py",
         "tests/contract/test_guided_sources.py",
     ),
-    "trust/*.py": ("tests/engine/test_telling.py",),
+    "trust/authorize.py": ("tests/unit/test_authorize.py",),
+    "trust/believed.py": ("tests/unit/test_pins.py",),
+    "trust/pins.py": ("tests/unit/test_pins.py",),
+    "trust/carry.py": ("tests/unit/test_carry.py",),
+    "trust/walk.py": ("tests/unit/test_carry.py",),
+    "trust/chain.py": CHAIN,
+    "trust/roles.py": CHAIN,
+    "trust/changes.py": KEYS,
+    "trust/ceremony.py": KEYS,
+    "trust/keyring.py": KEYS,
+    "trust/place.py": KEYS,
+    "trust/roster.py": KEYS,
+    "trust/signing.py": KEYS,
 }
 
 ONLY: dict[str, tuple[str, ...]] = {

@@ -33,6 +33,7 @@ def changes(source: str) -> set[tuple[str, str]]:
         ("check(a)", {("check(a)", "pass")}),
         ("x = [y for y in z if y]", {("y", "not y"), ("y", "True"), ("y", "False")}),
         ("while a:\n    b = 1", {("a", "not a"), ("a", "False")}),
+        ("if TYPE_CHECKING:\n    b = 1", set()),
         (
             "if (b := a):\n    c = b",
             {("(b := a)", f"{each}") for each in ("not (b := a)", "(b := a) or True")}
