@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 CHAIN = (
+    "tests/unit/test_chain.py",
     "tests/unit/test_authorize.py",
     "tests/attack/test_trust_metadata.py",
     "tests/attack/test_trust.py",
@@ -34,7 +35,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     "trust/authorize.py": ("tests/unit/test_authorize.py",),
     "trust/believed.py": ("tests/unit/test_pins.py",),
-    "trust/pins.py": ("tests/unit/test_pins.py",),
+    "trust/pins.py": ("tests/unit/test_pins.py", "tests/unit/test_authorize.py"),
     "trust/carry.py": ("tests/unit/test_carry.py",),
     "trust/walk.py": ("tests/unit/test_carry.py",),
     "trust/chain.py": CHAIN,
@@ -79,6 +80,20 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
         "'~' in name and _SHORT_ALIAS.match(name)",
         "_SHORT_ALIAS.match(name)",
     ): "a short cut: no name without a tilde matches",
+    (
+        *("trust/authorize.py", "Authority._keep"),
+        "self._chain is not None and self._before is not None",
+        "self._chain is not None",
+    ): "for the types: there is no chain where nothing is pinned",
+    ("trust/pins.py", "Pins._locked", "time.sleep(_LOCK_POLL_S)", "pass"): (
+        "only processor time: it is asked again at once"
+    ),
+    ("trust/pins.py", "Pins._locked", "time.monotonic() > end_s", "time.monotonic() >= end_s"): (
+        "the same but for one reading of a clock"
+    ),
+    ("trust/pins.py", "_age", "version_in(believed.root) or 0", "version_in(believed.root)"): (
+        "for the types: what is kept as a root was checked, and has a version"
+    ),
     ("core/relpath.py", "fold_key", "path.isascii()", "False"): (
         "a short cut: ASCII folds to its lower case the long way too"
     ),

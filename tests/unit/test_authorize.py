@@ -128,6 +128,8 @@ def test_another_manifest_than_the_signed_one(
     asked.prepare()
     with pytest.raises(SignatureRefused):
         asked.vet(TOOL_ID, "1.0.0", MANIFEST + b" ")
+    with pytest.raises(SignatureRefused):
+        asked.vet(TOOL_ID, "1.0.0", MANIFEST.swapcase())
     assert asked.signer == ""
 
 

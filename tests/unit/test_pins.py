@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bitstation import host
 from bitstation.core.digest import digest_of
-from bitstation.errors import PinConflict, SignatureRefused, StoreCorrupt, StoreLocked
-from bitstation.testing.faulty_disk import QuickDisk
+from bitstation.errors import DiskFull, PinConflict, SignatureRefused, StoreCorrupt, StoreLocked
+from bitstation.testing.faulty_disk import FaultyDisk, QuickDisk
 from bitstation.testing.releases import make_release
 from bitstation.testing.signed import SignedShelf
 from bitstation.trust import pins as pins_module
@@ -162,21 +164,53 @@ def test_a_file_beyond_all_measure_is_not_read(
         pins.load()
 
 
+@pytest.mark.parametrize("holder", ["", "process 1"])
 def test_another_process_writes_at_the_moment(
-    pins: Pins, shelf: SignedShelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pins: Pins, shelf: SignedShelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holder: str
 ) -> None:
     monkeypatch.setattr(pins_module, "_LOCK_WAIT_S", 0.0)
     root = shelf.place.first_root()
     pins.pin(root, source="x")
-    lock = host.FileLock(tmp_path / "root/.bitstation/trust.lock")
+    path = tmp_path / "root/.bitstation/trust.lock"
+    lock = host.FileLock(path)
     assert lock.acquire()
+    lock.write_holder(holder)
     try:
-        with pytest.raises(StoreLocked):
+        with pytest.raises(StoreLocked) as caught:
             pins.pin(root, source="x")
+        assert caught.value.fields["holder"] == (holder or "unknown")
         assert pins.load() == Believed(root)
     finally:
         lock.release()
     pins.pin(root, source="x")
+
+
+def test_another_process_is_waited_for(
+    pins: Pins, shelf: SignedShelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = shelf.place.first_root()
+    pins.pin(root, source="x")
+    lock = host.FileLock(tmp_path / "root/.bitstation/trust.lock")
+    assert lock.acquire()
+    monkeypatch.setattr("time.sleep", lambda _seconds: lock.release())
+    assert pins.pin(root, source="x") == digest_of(root)
+
+
+def test_it_is_written_by_the_disk_that_was_given(tmp_path: Path, shelf: SignedShelf) -> None:
+    disk = FaultyDisk(fail_at=1, error=lambda: OSError(errno.ENOSPC, "no space"), fails_on=True)
+    with pytest.raises(DiskFull):
+        Pins(tmp_path / "full/trust.json", disk).pin(shelf.place.first_root(), source="x")
+
+
+def test_what_a_release_added_to_what_is_known_is_kept(pins: Pins, shelf: SignedShelf) -> None:
+    """The same timestamp, and a list more that was read since."""
+    first = Believed(shelf.place.first_root())
+    pins.pin(first.root, source="x")
+    learnt = refreshed(shelf, first)
+    pins.keep(learnt, first)
+    more = msgspec.structs.replace(learnt, targets={**learnt.targets, "hq": b"{}"})
+    pins.keep(more, first)
+    assert pins.load() == more
 
 
 # --- the version in metadata ----------------------------------------------------------------------

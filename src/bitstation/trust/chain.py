@@ -218,8 +218,6 @@ class Chain:
         """Raise what the rule keeper finds in our words."""
         try:
             yield
-        except EqualVersionNumberError:
-            raise
         except ExpiredMetadataError as error:
             raise MetadataExpired(
                 source=self._name, what=role, detail=str(error), now=self._now.isoformat()[:16]

@@ -5,6 +5,7 @@ One file, so that after a crash all versions are those of one moment, and none i
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -101,7 +102,6 @@ class Pins:
             texts,
         )
         with disk_errors(self._path):
-            self._disk.make_dir(self._path.parent)
             self._disk.write_file(self._path, msgspec.json.encode(document))
 
     @contextmanager
@@ -114,6 +114,7 @@ class Pins:
                 if time.monotonic() > end_s:
                     raise StoreLocked(path=str(self._path), holder=lock.read_holder() or "unknown")
                 time.sleep(_LOCK_POLL_S)
+            lock.write_holder(f"process {os.getpid()}")
         try:
             yield
         finally:
