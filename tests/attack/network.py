@@ -16,10 +16,10 @@ from bitstation.errors import BitStationError
 from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.invariants import Invariants, check_settled
 from bitstation.testing.releases import TOOL_ID, UNSIGNED, make_release
+from bitstation.testing.scripted_hq import ScriptedHq, Twist
+from bitstation.testing.web_server import Asked, Said
 from bitstation.transport.arrivals import SlowestRate
 from bitstation.transport.hq import HqClient, HqSource
-from tests.contract.scripted_hq import ScriptedHq, Twist
-from tests.contract.web_server import Asked, Said
 
 MODEL = bytes(range(256)) * 4000  # 1.02 MB
 MODEL_DIGEST = digest_of(MODEL)

@@ -22,6 +22,8 @@ from bitstation.errors import (
     TlsError,
     TokenRefused,
 )
+from bitstation.testing.scripted_hq import problem
+from bitstation.testing.web_server import Asked, Said, Then, WebServer, chunked, said, serving
 from bitstation.transport import http
 from bitstation.transport.failures import ProxyError, RangeRefused, SourceRefused, SourceStalled
 from bitstation.transport.hq import HqSource
@@ -42,8 +44,6 @@ from tests.attack.network import (
     source_at,
     tls,
 )
-from tests.contract.scripted_hq import problem
-from tests.contract.web_server import Asked, Said, Then, WebServer, chunked, said, serving
 
 SIZE = len(MODEL)
 SPAN = {"Content-Range": f"bytes 0-{SIZE - 1}/{SIZE}"}

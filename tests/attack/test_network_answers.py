@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from bitstation.core.digest import digest_of
 from bitstation.errors import BitStationError, RedirectRefused, SourceBroken, SourceError
 from bitstation.testing.releases import TOOL_ID, Release, make_release
+from bitstation.testing.scripted_hq import ScriptedHq
+from bitstation.testing.web_server import Asked, Said, Then, WebServer, said, serving
 from bitstation.transport.failures import RangeIgnored
 from bitstation.transport.hq import HqSource
 from bitstation.transport.http import MAX_REDIRECTS
@@ -30,8 +32,6 @@ from tests.attack.network import (
     source_at,
     tls,
 )
-from tests.contract.scripted_hq import ScriptedHq
-from tests.contract.web_server import Asked, Said, Then, WebServer, said, serving
 
 SIZE = len(MODEL)
 SECRET = "a-token-that-nobody-else-may-see"
