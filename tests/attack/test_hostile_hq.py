@@ -24,7 +24,7 @@ from bitstation.testing.lies.manifests import BETWEEN, ELSEWHERE
 from bitstation.testing.lies.releases import NEW, OLD
 from bitstation.testing.lies.signers import rotate_online_key
 from bitstation.testing.releases import TOOL_ID
-from bitstation.testing.web_server import WebServer, serving
+from bitstation.testing.web_server import Asked, Said, WebServer, serving
 from bitstation.transport import http
 from bitstation.trust.pins import Pins
 from bitstation.trust.walk import newest_root
@@ -78,10 +78,32 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> HostileHq:
     return HostileHq(tmp_path_factory.mktemp("hostile"))
 
 
+Answers = list[tuple[Asked, Said]]
+
+
 @pytest.fixture
-def server(hostile: HostileHq) -> Iterator[WebServer]:
-    with serving(hostile) as server:
+def answers() -> Answers:
+    """All that was asked, with what was said."""
+    return []
+
+
+@pytest.fixture
+def server(hostile: HostileHq, answers: Answers) -> Iterator[WebServer]:
+    def noting(asked: Asked) -> Said:
+        answers.append((asked, hostile(asked)))
+        return answers[-1][1]
+
+    with serving(noting) as server:
         yield server
+
+
+def has_lied(hostile: HostileHq, attack: Attack, answers: Answers) -> bool:
+    """Whether anything that was said is not what was said before."""
+    here = f"/{attack.name}/"
+    return any(
+        said != hostile(asked._replace(target=asked.target.replace(here, f"{here}before/", 1)))
+        for asked, said in answers
+    )
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
@@ -89,6 +111,7 @@ def test_every_attack_ends_as_it_must(
     attack: Attack,
     hostile: HostileHq,
     server: WebServer,
+    answers: Answers,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -96,6 +119,7 @@ def test_every_attack_ends_as_it_must(
     victim, here = Victim(tmp_path), f"{server.url}/{attack.name}"
     victim.join(f"{here}/before/", hostile.fingerprint)
     assert victim.update(f"{here}/before/", attack.installed, to=attack.installed) is None
+    answers.clear()
     due = attack.installed if attack.code else attack.asked
     with monkeypatch.context() as patch:
         if attack.is_slow:
@@ -103,6 +127,7 @@ def test_every_attack_ends_as_it_must(
         error = victim.update(f"{here}/", attack.asked, to=due, impatient=attack.is_slow)
     stated = (error.code, error.exit_code) if error else (None, 0)
     assert stated == (attack.code, attack.exit_code), error
+    assert has_lied(hostile, attack, answers) == (attack.name != "none")
     anew = attack.amends is rotate_online_key
     assert victim.update(f"{here}/truth/", NEW.version, to=NEW.version, anew=anew) is None
     check_settled(victim.updater.tree)
@@ -132,6 +157,9 @@ def test_the_command_lines_that_it_prints(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BITSTATION_LANG", "en")
     monkeypatch.setenv("BITSTATION_CACHE_DIR", str(tmp_path / "cache"))
+    for variable in ("TMPDIR", "TEMP", "TMP"):
+        # It is killed, and leaves what it signed.
+        monkeypatch.setenv(variable, str(tmp_path))
     words = [sys.executable, "-P", "-m", "bitstation.testing.hostile_hq", "--attack", name]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, encoding="utf-8") as process:
         try:

@@ -1,9 +1,10 @@
 """An HQ that lies: point any worker at it, and see what becomes of the worker.
 
     python -m bitstation.testing.hostile_hq --list
-    python -m bitstation.testing.hostile_hq --attack T17
+    python -m bitstation.testing.hostile_hq --attack T17        # or none, or all
+    python -m bitstation.testing.hostile_hq --attack T17 --host 127.0.0.1 --port 8080
 
-It needs nothing but a port of loopback, and signs with keys that it makes itself and forgets. All
+It listens on loopback, on any port that is free, and signs with keys that it makes itself and forgets. All
 attacks lie under one root: ``/T17/before/`` is what a worker has seen, ``/T17/`` is the lie,
 ``/T17/truth/`` the truth again. To HQ's clients each is an HQ of its own.
 """
@@ -130,10 +131,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0 once it was stopped."""
     parser = argparse.ArgumentParser(prog="python -m bitstation.testing.hostile_hq")
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--list", action="store_true", help="name the attacks and their outcomes")
-    what.add_argument("--attack", metavar="NAME", choices=[*ATTACKS, ALL], help="or all")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, default=0, help="default: any that is free")
+    what.add_argument("--list", action="store_true")
+    what.add_argument("--attack", metavar="NAME", choices=[*ATTACKS, ALL])
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0)
     given = parser.parse_args(arguments)
     if given.list:
         sys.stdout.write("".join(f"{told(attack)}\n" for attack in ATTACKS.values()))
