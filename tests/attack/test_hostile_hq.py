@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -149,6 +150,15 @@ def test_the_list_names_every_attack(capsys: pytest.CaptureFixture[str]) -> None
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [*ATTACKS]
 
 
+def test_a_port_that_is_taken_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with pytest.raises(SystemExit) as ended:
+            hostile_hq.main(["--attack", "none", "--port", port])
+    assert ended.value.code == 2
+    assert f"cannot listen on 127.0.0.1, port {port}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["none", "T17", "T31", "N22", "P1"])
 def test_the_command_lines_that_it_prints(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -164,7 +174,7 @@ def test_the_command_lines_that_it_prints(
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, encoding="utf-8") as process:
         try:
             lines = _until_the_end(process)
-            due = [int(line.split()[2]) for line in lines if line.startswith("exit code")]
+            due = [int(line[-3:-1]) for line in lines if line.startswith("must end with")]
             typed = [line.strip() for line in lines if line.startswith("  bitstation")]
             assert len(typed) == len(due) == 4
             assert [main(shlex.split(line)[1:]) for line in typed] == due

@@ -4,9 +4,9 @@
     python -m bitstation.testing.hostile_hq --attack T17        # or none, or all
     python -m bitstation.testing.hostile_hq --attack T17 --host 127.0.0.1 --port 8080
 
-It listens on loopback, on any port that is free, and signs with keys that it makes itself and forgets. All
-attacks lie under one root: ``/T17/before/`` is what a worker has seen, ``/T17/`` is the lie,
-``/T17/truth/`` the truth again. To HQ's clients each is an HQ of its own.
+It listens on loopback, on any port that is free, and signs with keys that it makes itself and
+forgets. All attacks lie under one root: ``/T17/before/`` is what a worker has seen, ``/T17/`` is
+the lie, ``/T17/truth/`` the truth again. To HQ's clients each is an HQ of its own.
 """
 
 from __future__ import annotations
@@ -97,17 +97,23 @@ def guide(attacks: Sequence[Attack], url: str, fingerprint: str) -> str:
     for attack in attacks if len(attacks) == 1 else ():
         lines += [told(attack), ""]
         for command, exit_code in commands(attack, url, fingerprint):
-            lines += [f"exit code {exit_code} is due to:", f"  {command}"]
+            lines += [f"must end with exit code {exit_code}:", f"  {command}"]
     if len(attacks) > 1:
         lines += [told(attack) for attack in attacks]
         lines += ["", "for the command lines of one: --attack NAME"]
     return "\n".join([*lines, "", "Ctrl+C ends it."])
 
 
-def serve(hq: HostileHq, attacks: Sequence[Attack], host: str, port: int) -> None:
-    """Answer until Ctrl+C. Raises OSError where the port cannot be had."""
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there; port 0 is any that is free. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    server = WebServer(listener=socket.create_server((host, port), family=family))
+    return socket.create_server((host, port), family=family)
+
+
+def serve(hq: HostileHq, attacks: Sequence[Attack], listener: socket.socket) -> None:
+    """Answer until Ctrl+C."""
+    server = WebServer(listener=listener)
+    host = listener.getsockname()[0]
 
     def forgetting(asked: Asked) -> Said:
         # Nobody looks at what was asked, and this may run for days.
@@ -140,8 +146,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write("".join(f"{told(attack)}\n" for attack in ATTACKS.values()))
         return 0
     attacks = [*ATTACKS.values()] if given.attack == ALL else [ATTACKS[given.attack]]
+    try:
+        listener = listen(given.host, given.port)
+    except (OSError, OverflowError) as error:
+        parser.error(f"cannot listen on {given.host}, port {given.port}: {error}")
     with tempfile.TemporaryDirectory(prefix="bitstation-", ignore_cleanup_errors=True) as folder:
-        serve(HostileHq(Path(folder)), attacks, given.host, given.port)
+        serve(HostileHq(Path(folder)), attacks, listener)
     return 0
 
 
