@@ -13,6 +13,7 @@ from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.local_hq import local_hq
 from bitstation.testing.releases import TOOL_ID, UNSIGNED
 from bitstation.testing.signed import SignedShelf
+from bitstation.testing.web_server import WebServer, serving
 from bitstation.transport.hq import HqSource
 from bitstation.worker import history, intake, run
 from tests.attack import trusting
@@ -22,7 +23,6 @@ from tests.attack.gates import GATES, Gate, gate_named
 from tests.attack.machine import FILES, Machine
 from tests.attack.network import Names, Worker, source_at
 from tests.attack.updates import FIRST, source_of, updates
-from tests.contract.web_server import WebServer, serving
 from tests.integration.hq_requests import Caller, calling
 
 MakeUpdater = Callable[..., DeltaUpdater]

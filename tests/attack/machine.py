@@ -11,17 +11,16 @@ from typing import Any
 import pytest
 
 from bitstation import BitStationError, DeltaUpdater, Eligibility
-from bitstation.core.canonical import JsonFault
-from bitstation.core.manifest import Manifest, manifest_hash_of
+from bitstation.core.manifest import Manifest
 from bitstation.storage.tree import CONTROL_NAME
 from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.invariants import PROTECTED, Invariants, Seen, check_settled, look_at
+from bitstation.testing.lies.manifests import Document, document_with, rehashed
 from bitstation.testing.memory_source import MemorySource
 from bitstation.testing.releases import TOOL_ID, Release, make_release
 from bitstation.transport.source import Source
 from bitstation.worker.run import Options
 
-Document = dict[str, Any]
 AnySource = Source | Path
 
 FILES = {"main.py": b"print()\n", "lib/x.py": b"x = 1\n", "lib/deep/y.py": b"y = 1\n"}
@@ -108,16 +107,7 @@ class Machine:
 
 def document_of(release: Release = NEW, **fields: Any) -> Document:
     """Its manifest with other fields; one set to None is left out. The hash is no longer true."""
-    document = {**release.manifest.document, **fields}
-    return {name: value for name, value in document.items() if value is not None}
-
-
-def rehashed(document: Document) -> Document:
-    """The same with its true hash, where it has one: what a hostile publisher would state."""
-    try:
-        return {**document, "manifest_hash": manifest_hash_of(document)}
-    except JsonFault:
-        return document
+    return document_with(release, **fields)
 
 
 def with_rows(*paths: Any, release: Release = NEW, **fields: Any) -> Document:

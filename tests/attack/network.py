@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from bitstation import DeltaUpdater, UpdateStats
-from bitstation.core.digest import digest_of
 from bitstation.errors import BitStationError
 from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.invariants import Invariants, check_settled
+from bitstation.testing.lies.releases import MODEL
 from bitstation.testing.releases import TOOL_ID, UNSIGNED, make_release
+from bitstation.testing.scripted_hq import ScriptedHq
 from bitstation.transport.arrivals import SlowestRate
 from bitstation.transport.hq import HqClient, HqSource
-from tests.contract.scripted_hq import ScriptedHq, Twist
-from tests.contract.web_server import Asked, Said
 
-MODEL = bytes(range(256)) * 4000  # 1.02 MB
-MODEL_DIGEST = digest_of(MODEL)
 OLD = make_release({"a.txt": b"old", "same.txt": b"same"}, "1.0.0")
 NEW = make_release({"a.txt": b"new", "same.txt": b"same", "models/m.bin": MODEL}, "1.1.0")
 RECEIVED = len(MODEL) + len(b"new") + len(NEW.manifest.encode())
@@ -85,41 +82,6 @@ class Worker:
         self.hq.twist = lambda _asked, honest: honest
         self.heals(source)
         return error
-
-
-def of_model(lie: Said | Callable[[Said], Said]) -> Twist:
-    """Only the model is answered so."""
-
-    def twist(asked: Asked, honest: Said) -> Said:
-        if not asked.target.endswith(MODEL_DIGEST):
-            return honest
-        return lie if isinstance(lie, Said) else lie(honest)
-
-    return twist
-
-
-def once(lie: Said | Callable[[Said], Said]) -> Twist:
-    """The model is answered so the first time only."""
-    lies = [of_model(lie)]
-    return lambda asked, honest: (
-        lies.pop()(asked, honest) if lies and asked.target.endswith(MODEL_DIGEST) else honest
-    )
-
-
-def edited(old: str, new: str) -> Callable[[Said], Said]:
-    """An honest answer with other words in its head."""
-
-    def edit(honest: Said) -> Said:
-        head, end, body = honest.data.partition(b"\r\n\r\n")
-        assert old.encode() in head
-        return Said(head.replace(old.encode(), new.encode()) + end + body, honest.then)
-
-    return edit
-
-
-def head_of(answer: Said) -> int:
-    """Length of an answer's head."""
-    return answer.data.index(b"\r\n\r\n") + 4
 
 
 def tls(name: str) -> ssl.SSLContext:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 
 import pytest
 
-from bitstation.core.digest import digest_of
 from bitstation.errors import (
     NotFound,
     SourceBroken,
@@ -22,6 +22,11 @@ from bitstation.errors import (
     TlsError,
     TokenRefused,
 )
+from bitstation.testing.lies import http as lies
+from bitstation.testing.lies.http import MODEL_DIGEST, SIZE, of_model
+from bitstation.testing.lies.releases import MODEL
+from bitstation.testing.scripted_hq import Twist, problem
+from bitstation.testing.web_server import Asked, Said, Then, WebServer, said, serving
 from bitstation.transport import http
 from bitstation.transport.failures import ProxyError, RangeRefused, SourceRefused, SourceStalled
 from bitstation.transport.hq import HqSource
@@ -29,25 +34,14 @@ from bitstation.worker.intake import ATTEMPTS
 from tests.attack.network import (
     AUTHORITY,
     IMPATIENT,
-    MODEL,
-    MODEL_DIGEST,
     NAME,
     NEW,
     RECEIVED,
     Names,
     Worker,
-    head_of,
-    of_model,
-    once,
     source_at,
     tls,
 )
-from tests.contract.scripted_hq import problem
-from tests.contract.web_server import Asked, Said, Then, WebServer, chunked, said, serving
-
-SIZE = len(MODEL)
-SPAN = {"Content-Range": f"bytes 0-{SIZE - 1}/{SIZE}"}
-HTML = said(200, b"<html>Sign in, please</html>" * 50, {"Content-Type": "text/html; charset=utf-8"})
 
 pytestmark = pytest.mark.usefixtures("source")
 
@@ -133,7 +127,7 @@ def test_n07_proxy_407(worker: Worker, names: Names, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("path", ["", "offer.json", MODEL_DIGEST])
 def test_n08_captive_portal(worker: Worker, source: HqSource, path: str):
     """R, and retryable: somebody signs in."""
-    worker.hq.twist = lambda asked, honest: HTML if asked.target.endswith(path) else honest
+    worker.hq.twist = lies.of_what_ends(path, lies.SIGN_IN)
     assert worker.refuses_then_heals(source, SourceBroken).retryable
 
 
@@ -161,7 +155,7 @@ def test_n11_429_with_retry_after(worker: Worker, server: WebServer, source: HqS
         if not asked.target.endswith(MODEL_DIGEST):
             return honest
         moments.append(time.monotonic())
-        return honest if len(moments) > 1 else said(429, b"", {"Retry-After": "1"})
+        return honest if len(moments) > 1 else lies.BUSY
 
     worker.hq.twist = busy_once
     worker.heals(source)
@@ -170,8 +164,7 @@ def test_n11_429_with_retry_after(worker: Worker, server: WebServer, source: HqS
 
 def test_n12_500_again_and_again(worker: Worker, server: WebServer, source: HqSource):
     """H while attempts are left, else R; the pauses are tested with the rule that makes them."""
-    answers = [said(500)] * (ATTEMPTS - 1)
-    worker.hq.twist = of_model(lambda honest: answers.pop() if answers else honest)
+    worker.hq.twist = lies.at_times(said(500), ATTEMPTS)
     worker.heals(source)
     assert len(asked_for_model(server)) == ATTEMPTS
 
@@ -201,16 +194,14 @@ def test_n14_range_ignored(worker: Worker, server: WebServer, source: HqSource):
 @pytest.mark.parametrize("span", [f"1-{SIZE}/{SIZE + 1}", f"0-{SIZE - 1}/{SIZE - 1}", "all", ""])
 def test_n15_206_with_another_content_range(worker: Worker, source: HqSource, span: str):
     """R."""
-    worker.hq.twist = of_model(said(206, MODEL, {"Content-Range": f"bytes {span}"}))
+    worker.hq.twist = lies.part(MODEL, {"Content-Range": f"bytes {span}"})
     worker.refuses_then_heals(source, SourceBroken)
 
 
 @pytest.mark.parametrize("size", [SIZE - 1, SIZE + 1, 1])
 def test_n16_206_of_another_length(worker: Worker, source: HqSource, size: int):
     """R."""
-    body = (MODEL * 2)[:size]
-    headers = {"Content-Range": f"bytes 0-{size - 1}/{SIZE * 2}"}
-    worker.hq.twist = of_model(said(206, body, headers))
+    worker.hq.twist = lies.part_of(size)
     worker.refuses_then_heals(source, SourceBroken)
 
 
@@ -235,71 +226,67 @@ def test_n17_416_on_a_part_that_is_lacking(worker: Worker, server: WebServer, so
 def test_n18_multipart_unasked(worker: Worker, source: HqSource):
     """R, whatever else it states."""
     kind = {"Content-Type": "multipart/byteranges; boundary=x"}
-    worker.hq.twist = of_model(said(206, MODEL, {**SPAN, **kind}))
+    worker.hq.twist = lies.part(MODEL, kind)
     worker.refuses_then_heals(source, SourceBroken)
 
 
 def test_n19_content_length_too_small(worker: Worker, source: HqSource):
     """R: the rest would be taken for the next answer."""
     lengths = {"Content-Length": str(SIZE - 100)}
-    worker.hq.twist = of_model(said(206, MODEL, {**SPAN, **lengths}))
+    worker.hq.twist = lies.part(MODEL, lengths)
     worker.refuses_then_heals(source, SourceBroken)
 
 
 def test_n20_content_length_too_large(worker: Worker, source: HqSource):
     """R of a part."""
     lengths = {"Content-Length": str(SIZE + 100)}
-    worker.hq.twist = of_model(said(206, MODEL, {**SPAN, **lengths}, then=Then.CLOSE))
+    worker.hq.twist = lies.part(MODEL, lengths, Then.CLOSE)
     worker.refuses_then_heals(source, SourceBroken)
 
 
 def test_n21_content_length_missing(worker: Worker, source: HqSource):
     """H: how long a part must be is known."""
-    no_length = {**SPAN, "Content-Length": None}
-    worker.hq.twist = once(said(206, MODEL[:1000], no_length, then=Then.CLOSE))
+    worker.hq.twist = lies.without_length()
     worker.heals(source)
 
 
 def test_n22_chunked_truncated(worker: Worker, server: WebServer, source: HqSource):
     """H: what came is kept, the rest is asked for."""
-    cut = chunked(MODEL[:5000], MODEL[5000:]).cut(300_000)
-    worker.hq.twist = once(cut)
+    worker.hq.twist = lies.chunks_cut_short()
     assert worker.heals(source).bytes_downloaded == RECEIVED
     assert len(asked_for_model(server)) == 2
 
 
-@pytest.mark.parametrize("endless", [said(200, MODEL * 40), chunked(MODEL, MODEL * 40, end=b"")])
-def test_n23_endless_data(worker: Worker, source: HqSource, endless: Said):
+@pytest.mark.parametrize("endless", [lies.endless, lies.endless_chunks])
+def test_n23_endless_data(worker: Worker, source: HqSource, endless: Callable[[], Twist]):
     """H: cut at the file's size, of which the bytes are proved; nothing more is received."""
-    worker.hq.twist = of_model(endless)
+    worker.hq.twist = endless()
     assert worker.heals(source).bytes_downloaded == RECEIVED
 
 
 def test_n23_endless_manifest(worker: Worker, source: HqSource):
     """R: bounded by what a manifest may be."""
-    endless = said(200, b" " * (33 << 20))
-    manifest = digest_of(NEW.manifest.encode())
-    worker.hq.twist = lambda asked, honest: endless if asked.target.endswith(manifest) else honest
+    worker.hq.twist = lies.endless_manifest(NEW.manifest.encode())
     worker.refuses_then_heals(source, SourceBroken)
 
 
 @pytest.mark.parametrize("count", [0, 1, SIZE // 2, SIZE - 1])
 def test_n24_reset_in_the_body(worker: Worker, source: HqSource, count: int):
     """H."""
-    worker.hq.twist = once(lambda honest: honest.cut(head_of(honest) + count, Then.RESET))
+    worker.hq.twist = lies.at_times(lies.cut_at(count, Then.RESET))
     worker.heals(source)
 
 
 def test_n24_reset_in_the_head(worker: Worker, source: HqSource):
     """H."""
-    worker.hq.twist = once(lambda honest: honest.cut(10, Then.RESET))
+    worker.hq.twist = lies.at_times(lambda honest: honest.cut(10, Then.RESET))
     worker.heals(source)
 
 
 @pytest.mark.parametrize("count", [0, 5, 100, 5000])
 def test_n25_slow_loris(worker: Worker, server: WebServer, count: int):
     """F: cut by the smallest rate, be it in the head or the body, and not asked for ever."""
-    worker.hq.twist = of_model(lambda honest: Said(honest.data[:count], Then.DRIBBLE))
+    worker.hq.twist = lies.dribbled(count)
     with source_at(server.url, IMPATIENT) as source:
         error = worker.refuses(source, SourceStalled)
     assert error.retryable
@@ -311,7 +298,7 @@ def test_n26_stall_without_close(
     worker: Worker, source: HqSource, monkeypatch: pytest.MonkeyPatch, count: int
 ):
     """F."""
-    worker.hq.twist = of_model(lambda honest: Said(honest.data[:count], Then.HANG))
+    worker.hq.twist = lies.stalled(count)
     with monkeypatch.context() as patch:
         patch.setattr(http, "READ_TIMEOUT_S", 0.1)
         error = worker.refuses(source, SourceStalled if count > 200 else SourceUnreachable)

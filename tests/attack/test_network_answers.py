@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import socket
 
 import pytest
@@ -11,29 +10,25 @@ from hypothesis import strategies as st
 
 from bitstation.core.digest import digest_of
 from bitstation.errors import BitStationError, RedirectRefused, SourceBroken, SourceError
+from bitstation.testing.lies import http as lies
+from bitstation.testing.lies.http import MODEL_DIGEST, head_of
+from bitstation.testing.lies.releases import MODEL
 from bitstation.testing.releases import TOOL_ID, Release, make_release
+from bitstation.testing.scripted_hq import ScriptedHq
+from bitstation.testing.web_server import Asked, Said, WebServer, said, serving
 from bitstation.transport.failures import RangeIgnored
 from bitstation.transport.hq import HqSource
 from bitstation.transport.http import MAX_REDIRECTS
 from tests.attack.network import (
     AUTHORITY,
-    MODEL,
-    MODEL_DIGEST,
     NAME,
     RECEIVED,
     Names,
     Worker,
-    edited,
-    head_of,
-    of_model,
-    once,
     source_at,
     tls,
 )
-from tests.contract.scripted_hq import ScriptedHq
-from tests.contract.web_server import Asked, Said, Then, WebServer, said, serving
 
-SIZE = len(MODEL)
 SECRET = "a-token-that-nobody-else-may-see"
 
 pytestmark = pytest.mark.usefixtures("source")
@@ -41,8 +36,7 @@ pytestmark = pytest.mark.usefixtures("source")
 
 def test_n27_gzip_encoding_on_a_blob(worker: Worker, source: HqSource):
     """R, without unpacking: 10 MB of zeros in 10 KB are not even read."""
-    bomb = gzip.compress(bytes(10_000_000))
-    worker.hq.twist = of_model(said(200, bomb, {"Content-Encoding": "gzip"}))
+    worker.hq.twist = lies.packed()
     worker.refuses_then_heals(source, SourceBroken)
 
 
@@ -63,7 +57,7 @@ def led_to(worker: Worker, source: HqSource, location: str) -> BitStationError:
     answer = said(302, b"", {"Location": location})
     worker.hq.twist = lambda _asked, _honest: answer
     worker.refuses(source, RedirectRefused)
-    worker.hq.twist = of_model(answer)
+    worker.hq.twist = lies.redirected(location)
     error = worker.refuses_then_heals(source, RedirectRefused)
     assert isinstance(error, SourceError)
     assert not error.retryable
@@ -105,7 +99,7 @@ def test_n32_redirect_inwards(worker: Worker, server: WebServer, source: HqSourc
 def test_n33_redirect_loop(worker: Worker, server: WebServer, source: HqSource):
     """R after a few steps."""
     before = len(server.asked)
-    worker.hq.twist = lambda asked, _honest: said(302, b"", {"Location": asked.target})
+    worker.hq.twist = lies.redirected_in_a_circle()
     worker.refuses(source, SourceBroken)
     assert len(server.asked) - before == MAX_REDIRECTS + 1
 
@@ -124,19 +118,9 @@ def test_n34_credentials_on_redirect(worker: Worker, server: WebServer):
 
 def test_n35_etag_changes_midway(worker: Worker, server: WebServer, source: HqSource):
     """H: that blob is read anew, and no other."""
-    steps: list[Said] = []
-
-    def republished(honest: Said) -> Said:
-        steps.append(honest)
-        if len(steps) == 1:
-            return honest.cut(head_of(honest) + SIZE // 2)
-        if len(steps) == 2:
-            other = edited(MODEL_DIGEST, "0" * 64)(honest)
-            return Said(other.data[: -SIZE // 2] + b"x" * (SIZE // 2))
-        return edited(MODEL_DIGEST, "0" * 64)(honest)
-
-    worker.hq.twist = of_model(republished)
+    worker.hq.twist = lies.another_tag_midway()
     worker.heals(source)
+    steps = [asked for asked in server.asked if asked.target.endswith(MODEL_DIGEST)]
     assert len(steps) > 2
     others = [asked.target for asked in server.asked if asked.target.endswith(digest_of(b"new"))]
     assert len(others) == 1
@@ -144,16 +128,9 @@ def test_n35_etag_changes_midway(worker: Worker, server: WebServer, source: HqSo
 
 def test_n36_if_range_mismatch(worker: Worker, server: WebServer, source: HqSource):
     """R without corruption: a whole file is never taken for its rest; and no condition is sent."""
-
-    def always_the_whole(asked: Asked, honest: Said) -> Said:
-        if not asked.target.endswith(MODEL_DIGEST):
-            return honest
-        assert "if-range" not in asked.headers
-        whole = said(200, MODEL)
-        return whole.cut(head_of(whole) + 1000)
-
-    worker.hq.twist = always_the_whole
+    worker.hq.twist = lies.always_the_whole()
     assert not worker.refuses_then_heals(source, RangeIgnored).retryable
+    assert all("if-range" not in asked.headers for asked in server.asked)
 
 
 @settings(
@@ -198,11 +175,7 @@ def test_n37_a_whole_update_over_connections_that_die(worker: Worker, source: Hq
 
 def test_n38_http_1_0(worker: Worker, source: HqSource):
     """H."""
-
-    def old(_asked: Asked, honest: Said) -> Said:
-        return Said(honest.data.replace(b"HTTP/1.1", b"HTTP/1.0", 1), Then.CLOSE)
-
-    worker.hq.twist = old
+    worker.hq.twist = lies.old_version()
     worker.heals(source)
 
 
@@ -251,7 +224,7 @@ def test_n39_v6_only(worker: Worker, names: Names):
 
 def test_n40_every_answer_twice(worker: Worker, server: WebServer, source: HqSource):
     """H: what nobody asked for is never taken for the next answer."""
-    worker.hq.twist = lambda _asked, honest: Said(honest.data * 2)
+    worker.hq.twist = lies.doubled()
     worker.heals(source)
 
 
@@ -271,37 +244,14 @@ def test_n40_answers_out_of_order(worker: Worker, source: HqSource):
     worker.heals(source)
 
 
-SPLITS = {
-    "a length behind a lone CR": "X: a\rContent-Length: 3\r\n",
-    "a length behind NUL": "X: a\0Content-Length: 3\r\n",
-    "a name with a space": "Content-Length : 3\r\n",
-    "a folded line": "X: a\r\n Content-Length: 3\r\n",
-    "no colon": "nonsense\r\nContent-Length: 3\r\n",
-    "two lengths": "Content-Length: 3\r\n",
-    "an answer proper after an early one": None,
-    "endless continues": None,
-}
-
-
-@pytest.mark.parametrize("name", SPLITS)
+@pytest.mark.parametrize("name", lies.SPLITS)
 def test_n40_response_splitting(worker: Worker, source: HqSource, name: str):
     """R: a head of which two readers could make two things."""
-    split = SPLITS[name]
-    before = {
-        "an answer proper after an early one": b"HTTP/1.1 103 Early Hints\r\n\r\n",
-        "endless continues": b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000,
-    }
-    worker.hq.twist = of_model(
-        lambda honest: (
-            Said(before[name] + honest.data)
-            if split is None
-            else edited("ETag:", f"{split}ETag:")(honest)
-        )
-    )
+    worker.hq.twist = lies.split(name)
     worker.refuses_then_heals(source, SourceBroken)
 
 
 def test_n40_a_late_answer_is_not_believed(worker: Worker, source: HqSource):
     """H: an early hint of the first answer does not shift those that follow."""
-    worker.hq.twist = once(lambda honest: Said(b"HTTP/1.1 103 So\r\n\r\n" + honest.data))
+    worker.hq.twist = lies.at_times(lambda honest: Said(b"HTTP/1.1 103 So\r\n\r\n" + honest.data))
     worker.heals(source)

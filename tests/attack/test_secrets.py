@@ -16,9 +16,9 @@ from bitstation.cli.parser import build_parser
 from bitstation.core.digest import digest_of
 from bitstation.testing.local_hq import local_hq
 from bitstation.testing.releases import TOOL_ID, make_release
+from bitstation.testing.scripted_hq import ScriptedHq, problem
+from bitstation.testing.web_server import Asked, Said, WebServer, said, serving
 from tests.attack.secret_scene import CANARY, USER, SecretScene
-from tests.contract.scripted_hq import ScriptedHq, problem
-from tests.contract.web_server import Asked, Said, WebServer, said, serving
 
 OLD = make_release({"a.txt": b"old", "same.txt": b"same"}, "1.0.0")
 NEW = make_release({"a.txt": b"new", "same.txt": b"same"}, "1.1.0")

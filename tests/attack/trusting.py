@@ -8,13 +8,12 @@ import pytest
 
 from bitstation import BitStationError, DeltaUpdater
 from bitstation.testing.invariants import Invariants
-from bitstation.testing.releases import TOOL_ID, Release, make_release
+from bitstation.testing.lies.releases import EVIL, NEW, OLD
+from bitstation.testing.releases import TOOL_ID, Release
 from bitstation.transport.source import Source
 from bitstation.trust.pins import Pins
 
-OLD = make_release({"run.py": b"print('old')", "same": b"same"}, "1.0.0")
-NEW = make_release({"run.py": b"print('new')", "same": b"same"}, "1.1.0")
-EVIL = make_release({"run.py": b"print('evil')", "same": b"same"}, "1.1.0")
+__all__ = ["EVIL", "NEW", "OLD", "accepted", "refused", "sees"]
 
 
 def refused(
@@ -41,3 +40,9 @@ def _versions(data: bytes) -> int:
 def accepted(worker: DeltaUpdater, source: Source, release: Release = NEW) -> None:
     worker.update(source, release.version)
     Invariants(worker.root.path).check(TOOL_ID, release.manifest)
+
+
+def sees(worker: DeltaUpdater, source: Source) -> None:
+    """The worker learns what a source shows, and installs nothing."""
+    with pytest.raises(BitStationError):
+        worker.update(source, "9.9.9")

@@ -16,10 +16,10 @@ from bitstation.cli import history
 from bitstation.testing.faulty_disk import FaultyDisk
 from bitstation.testing.invariants import look_at
 from bitstation.testing.releases import TOOL_ID, Release, make_release
+from bitstation.testing.web_server import said, serving
 from bitstation.worker import fit
 from bitstation.worker import run as engine
 from tests.cli.conftest import NEW, OLD, OTHER, Bitstation, Ended, Shelf
-from tests.contract.web_server import said, serving
 
 
 def reason(ended: Ended) -> str:

@@ -14,9 +14,9 @@ import pytest
 
 from bitstation.cli import status
 from bitstation.testing.releases import TOOL_ID, make_release
+from bitstation.testing.scripted_hq import BLOBS, ScriptedHq
+from bitstation.testing.web_server import Asked, Said, Then, WebServer, serving
 from tests.cli.conftest import OLD, Bitstation, Shelf
-from tests.contract.scripted_hq import BLOBS, ScriptedHq
-from tests.contract.web_server import Asked, Said, Then, WebServer, serving
 
 MODEL = bytes(range(256)) * 20_000
 NEW = make_release({"a.txt": b"new", "models/m.bin": MODEL}, "1.1.0")

@@ -15,8 +15,8 @@ import bitstation as package
 from bitstation.cli import display
 from bitstation.cli.display import Display
 from bitstation.testing.releases import TOOL_ID, Release, make_release
+from bitstation.testing.web_server import said, serving
 from tests.cli.conftest import NEW, OLD, OTHER, Bitstation, Shelf
-from tests.contract.web_server import said, serving
 
 ESCAPE = "\x1b"
 

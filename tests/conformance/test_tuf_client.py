@@ -12,9 +12,9 @@ import pytest
 from bitstation.core.digest import digest_of
 from bitstation.testing.releases import TOOL_ID, make_release
 from bitstation.testing.signed import SignedShelf
+from bitstation.testing.web_server import Asked, Said, said, serving
 from bitstation.trust.roles import TIMESTAMP, release_path
 from tests.conformance.run import CLIENT
-from tests.contract.web_server import Asked, Said, said, serving
 
 RELEASE = make_release({"run.py": b"print('hello')"}, "1.0.0")
 PATH = release_path(TOOL_ID, RELEASE.version)

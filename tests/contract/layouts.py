@@ -14,7 +14,7 @@ from typing import Any
 from bitstation.core.digest import Digest
 from bitstation.core.mirror import BLOBS, encode_offer
 from bitstation.testing.releases import Release
-from tests.contract.scripted_hq import layout_of, offer_of
+from bitstation.testing.scripted_hq import layout_of, offer_of
 
 Guided = tuple[Digest | None, bytes]
 

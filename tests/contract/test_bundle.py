@@ -21,12 +21,12 @@ from bitstation.errors import (
     SourceError,
 )
 from bitstation.testing.releases import TOOL_ID, make_release
+from bitstation.testing.scripted_hq import offer_of
 from bitstation.transport.bundle import BundleSource, is_bundle
 from bitstation.transport.open import open_source
 from bitstation.transport.package import PackageSource
 from tests.contract.layouts import bundle_members, write_bundle, write_zip
 from tests.contract.packages import content
-from tests.contract.scripted_hq import offer_of
 
 DATA = os.urandom(50_000)
 DIGEST = digest_of(DATA)

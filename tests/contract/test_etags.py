@@ -8,12 +8,12 @@ import pytest
 
 from bitstation.core.digest import digest_of
 from bitstation.testing.releases import make_release
+from bitstation.testing.scripted_hq import ScriptedHq, source_of
+from bitstation.testing.web_server import Said, WebServer, said, serving
 from bitstation.transport.blob_answer import Etags
 from bitstation.transport.failures import SourceChanged
 from bitstation.transport.hq import HqSource
 from tests.contract.packages import content
-from tests.contract.scripted_hq import ScriptedHq, source_of
-from tests.contract.web_server import Said, WebServer, said, serving
 
 DATA = bytes(range(256)) * 8
 DIGEST = digest_of(DATA)

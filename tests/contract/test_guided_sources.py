@@ -16,6 +16,8 @@ from bitstation.core.digest import digest_of
 from bitstation.core.mirror import blob_path, encode_offer, offer_path
 from bitstation.testing.mapped import Mapped, guide_to, map_release
 from bitstation.testing.releases import TOOL_ID, make_release
+from bitstation.testing.scripted_hq import ScriptedHq, offer_of, source_of
+from bitstation.testing.web_server import serving
 from bitstation.transport.bundle import BundleSource
 from bitstation.transport.hq import HqClient, HqSource
 from bitstation.transport.mirror import MirrorSource
@@ -29,8 +31,6 @@ from tests.contract.layouts import (
     write_mirror,
     write_zip,
 )
-from tests.contract.scripted_hq import ScriptedHq, offer_of, source_of
-from tests.contract.web_server import serving
 
 MODEL = os.urandom(20_000)
 BASE = map_release(make_release({"m.bin": MODEL, "a.txt": b"old"}, "1.0.0"))

@@ -21,11 +21,11 @@ from bitstation.errors import (
     UsageError,
 )
 from bitstation.testing.releases import TOOL_ID, make_release
+from bitstation.testing.scripted_hq import ScriptedHq, problem, source_of, span_of
+from bitstation.testing.web_server import Asked, Said, Then, WebServer, chunked, said, serving
 from bitstation.transport.failures import RangeIgnored, RangeRefused, SourceRefused
 from bitstation.transport.hq import HqClient, HqSource, token_from
 from tests.contract.packages import content
-from tests.contract.scripted_hq import ScriptedHq, problem, source_of, span_of
-from tests.contract.web_server import Asked, Said, Then, WebServer, chunked, said, serving
 
 DATA = bytes(range(256)) * 8
 DIGEST = digest_of(DATA)

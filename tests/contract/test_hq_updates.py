@@ -29,11 +29,7 @@ from bitstation.errors import (
 from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.invariants import check_settled, look_at
 from bitstation.testing.releases import CREATED_AT, TOOL_ID, UNSIGNED, Release, make_release
-from bitstation.transport import http
-from bitstation.transport.failures import RangeIgnored
-from bitstation.transport.hq import HqSource
-from bitstation.worker import intake
-from tests.contract.scripted_hq import (
+from bitstation.testing.scripted_hq import (
     BLOBS,
     ScriptedHq,
     Twist,
@@ -42,7 +38,11 @@ from tests.contract.scripted_hq import (
     problem,
     source_of,
 )
-from tests.contract.web_server import Asked, Said, Then, WebServer, said, serving
+from bitstation.testing.web_server import Asked, Said, Then, WebServer, said, serving
+from bitstation.transport import http
+from bitstation.transport.failures import RangeIgnored
+from bitstation.transport.hq import HqSource
+from bitstation.worker import intake
 
 MODEL = bytes(range(256)) * 20_000  # 5.12 MB: three blocks of the engine's
 MODEL_DIGEST = digest_of(MODEL)

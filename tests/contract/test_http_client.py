@@ -16,10 +16,10 @@ from bitstation.errors import (
     TlsError,
     UsageError,
 )
+from bitstation.testing.web_server import Asked, Said, Then, WebServer, chunked, said, serving
 from bitstation.transport import http
 from bitstation.transport.failures import SourceStalled
 from bitstation.transport.http import Answer, HttpClient
-from tests.contract.web_server import Asked, Said, Then, WebServer, chunked, said, serving
 
 BODY = b'{"tool_id":"sample-tool","latest":"1.0.0","releases":[]}'
 SECRET = "a-secret-that-nobody-else-may-see"

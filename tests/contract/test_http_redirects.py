@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from bitstation.errors import RedirectRefused, SourceBroken, SourceError
+from bitstation.testing.web_server import Asked, Said, WebServer, said, serving
 from bitstation.transport.dialing import Dialer
 from bitstation.transport.http import MAX_REDIRECTS, HttpClient
-from tests.contract.web_server import Asked, Said, WebServer, said, serving
 
 SECRET = "a-secret-that-nobody-else-may-see"
 REDIRECTS = (301, 302, 303, 307, 308)

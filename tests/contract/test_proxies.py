@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from bitstation.errors import SourceError, SourceUnreachable, UsageError
+from bitstation.testing.web_server import Said, Then, WebServer, said, serving
 from bitstation.transport.failures import ProxyError, ProxyUnreachable
 from bitstation.transport.http import HttpClient
 from bitstation.transport.proxies import proxy_for
 from tests.attack.network import AUTHORITY, NAME, Names, tls
-from tests.contract.web_server import Said, Then, WebServer, said, serving
 
 BODY = b"the answer"
 VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")

@@ -26,6 +26,8 @@ from bitstation.errors import (
 from bitstation.testing.invariants import wrong_files
 from bitstation.testing.memory_source import MemorySource
 from bitstation.testing.releases import TOOL_ID, UNSIGNED, Release, make_release
+from bitstation.testing.scripted_hq import ScriptedHq, source_of
+from bitstation.testing.web_server import serving
 from bitstation.transport.bundle import BundleSource
 from bitstation.transport.folder import FolderSource
 from bitstation.transport.hq import HqClient, HqSource
@@ -33,8 +35,6 @@ from bitstation.transport.mirror import MirrorSource
 from bitstation.transport.open import open_source
 from bitstation.transport.source import Source
 from tests.contract.layouts import static_server, write_bundle, write_mirror
-from tests.contract.scripted_hq import ScriptedHq, source_of
-from tests.contract.web_server import serving
 
 LARGE = bytes(range(256)) * 1000
 FILES = {"main.py": b"print(1)", "models/ñ.gguf": LARGE, "twin.bin": LARGE, "empty": b""}

@@ -94,6 +94,12 @@ class MemorySource(Source):
         """Raise these, one for each of the next requests for a blob."""
         self._failures.setdefault(digest, []).extend(errors)
 
+    def given(self, digest: Digest) -> bytes:
+        """All that it gives when asked for a blob, true or not. Raises NotFound."""
+        if digest not in self._blobs:
+            raise NotFound(source=self.name, what=f"a file with SHA-256 {digest}")
+        return self._lies.get(digest, _as_it_is)(self._blobs[digest])
+
     def read_metadata(self, name: str, max_bytes: int) -> bytes | None:
         """A file of ``metadata``."""
         return self.metadata.get(name)
@@ -120,10 +126,7 @@ class MemorySource(Source):
         self.before_open(asked)
         if self._failures.get(digest):
             raise self._failures[digest].pop(0)
-        if digest not in self._blobs:
-            raise NotFound(source=self.name, what=f"a file with SHA-256 {digest}")
-        data = self._lies.get(digest, _as_it_is)(self._blobs[digest])
-        return _MemoryReader(data[offset:])
+        return _MemoryReader(self.given(digest)[offset:])
 
 
 class _MemoryReader:

@@ -8,7 +8,7 @@ the true ones. Nothing of it is secret or durable: it is for tests.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,16 @@ from bitstation.trust.ceremony import HQ_ROSTER, Roster
 from bitstation.trust.keyring import Keyring
 from bitstation.trust.pins import Pins
 from bitstation.trust.place import Place
-from bitstation.trust.roles import ONLINE_LIFE, ROOT, SNAPSHOT, TIMESTAMP, file_name, max_bytes
+from bitstation.trust.roles import (
+    ONLINE_LIFE,
+    REQUIREMENTS,
+    ROOT,
+    SNAPSHOT,
+    TARGETS,
+    TIMESTAMP,
+    file_name,
+    max_bytes,
+)
 from bitstation.trust.signing import ReleaseName, signed_bytes
 
 OWNERS = HQ_ROSTER.owners
@@ -151,6 +160,42 @@ class SignedShelf:
         data = self.forge(ROOT, edit, keys or self.roster.owners)
         self.put(ROOT, data)
         return data
+
+    def mend(self, honest: Mapping[str, bytes]) -> None:
+        """Sign again what metadata said, above every version that has been shown since.
+
+        Roots that came since go: an honest one is made by ``rotate_root`` afterwards.
+        """
+        said = _newest(honest)
+        snapshot, timestamp = said.pop(SNAPSHOT).signed, said.pop(TIMESTAMP).signed
+        for name in self.files().keys() - honest.keys():
+            if name.endswith(f".{ROOT}.json"):
+                (self.place.folder / name).unlink()
+        for role, metadata in said.items():
+            if self.version(role) > metadata.signed.version:
+                self._sign_above(role, metadata.signed)
+                snapshot.meta[f"{role}.json"] = MetaFile(metadata.signed.version)
+        self._sign_above(SNAPSHOT, snapshot)
+        timestamp.snapshot_meta = MetaFile(snapshot.version)
+        self._sign_above(TIMESTAMP, timestamp)
+
+    def _sign_above(self, role: str, signed: Any) -> None:
+        signed.version = max(signed.version, self.version(role)) + 1
+        online = (SNAPSHOT, TIMESTAMP, REQUIREMENTS)
+        keys = [ONLINE_KEY] if role in online else [PUBLISHER_KEY]
+        keys = [*self.roster.owners] if role == TARGETS else keys
+        self.put(role, signed_bytes(signed, [self.keyring.signer(key) for key in keys]))
+
+
+def _newest(files: Mapping[str, bytes]) -> dict[str, Metadata[Any]]:
+    """Newest metadata of each role."""
+    found: dict[str, Metadata[Any]] = {}
+    for name, data in files.items():
+        role = name.removesuffix(".json").rpartition(".")[2]
+        metadata = Metadata[Any].from_bytes(data)
+        if role not in found or metadata.signed.version > found[role].signed.version:
+            found[role] = metadata
+    return found
 
 
 def expired(signed: Any) -> None:

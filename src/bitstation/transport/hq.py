@@ -174,7 +174,7 @@ class HqClient:
             return None
         if answer.status != 200:
             raise self._problem("GET", answer)
-        return answer.body
+        return self._no_page(answer).body
 
     def put_metadata(self, name: str, data: bytes) -> None:
         """Give HQ what was signed elsewhere. Raises PublishRefused for what no worker takes."""
@@ -249,6 +249,9 @@ class HqClient:
         # Nothing else is a whole answer: 204 says nothing, 206 a part.
         if answer.status not in (200, 201):
             raise self._problem(method, answer)
+        return self._no_page(answer)
+
+    def _no_page(self, answer: Answer) -> Answer:
         # What a network that wants a sign-in first answers in everybody's name.
         if answer.headers.get("content-type", "").lower().startswith("text/html"):
             detail = "sent a web page; does this network want you to sign in first?"

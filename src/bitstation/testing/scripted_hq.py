@@ -13,8 +13,8 @@ from bitstation.core.manifest import parse_manifest
 from bitstation.core.mirror import blob_path, encode_offer, offer_path
 from bitstation.core.wire import BlobRef, GuideRef, Problem, ReleaseOffer, ReleaseRef, ToolSummary
 from bitstation.testing.releases import Release
+from bitstation.testing.web_server import Asked, Said, WebServer, said
 from bitstation.transport.hq import HqClient, HqSource
-from tests.contract.web_server import Asked, Said, WebServer, said
 
 Twist = Callable[[Asked, Said], Said]
 BLOBS = "/api/v1/blobs/sha256/"
@@ -45,6 +45,7 @@ class ScriptedHq:
         self._guides = guides
 
     def __call__(self, asked: Asked) -> Said:
+        """What is sent to who asked."""
         return self.twist(asked, self._honest(asked))
 
     def lie_about_blobs(self, lie: Twist) -> None:

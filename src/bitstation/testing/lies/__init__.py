@@ -1,0 +1,1 @@
+"""What attackers show: each lie once, for tests in memory and for the hostile HQ alike."""
