@@ -279,11 +279,11 @@ def test_a_file_that_vanishes_in_the_middle_is_fetched(
     adopt(mine)
 
     class Vanishing(NoClone):
-        def remove(self, path: Path) -> None:
+        def remove(self, path: Path, *, below: Path | None = None) -> None:
             # The place is cleared just before the file is looked at again.
             if path.suffix == ".gguf":
                 mine.unlink(missing_ok=True)
-            super().remove(path)
+            super().remove(path, below=below)
 
     source = MemorySource(RELEASE)
     make_updater(disk=Vanishing()).update(source)

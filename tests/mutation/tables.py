@@ -91,6 +91,16 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     ("trust/pins.py", "Pins._locked", "time.monotonic() > end_s", "time.monotonic() >= end_s"): (
         "the same but for one reading of a clock"
     ),
+    (
+        *("trust/chain.py", "Chain.find"),
+        "delegator != ROOT and f'{role}.json' not in self._trusted.snapshot.meta",
+        "f'{role}.json' not in self._trusted.snapshot.meta",
+    ): "refresh has loaded the list of publishers, or has failed",
+    (
+        *("trust/chain.py", "Chain._load_targets"),
+        "isinstance(known, Targets) and self._trusted.contains(role, delegator)",
+        "self._trusted.contains(role, delegator)",
+    ): "for the types: what is contained was loaded as a list",
     ("trust/pins.py", "_age", "version_in(believed.root) or 0", "version_in(believed.root)"): (
         "for the types: what is kept as a root was checked, and has a version"
     ),

@@ -226,6 +226,7 @@ def test_what_has_expired_is_named(repository: Repository, role: str) -> None:
     with pytest.raises(MetadataExpired) as caught:
         repository.chain().refresh()
     assert caught.value.fields["what"] == (TIMESTAMP if role == ROOT else role)
+    assert ("1.snapshot.json" in repository.asked) == (role in (SNAPSHOT, TARGETS))
 
 
 def test_a_clock_may_be_a_day_fast(repository: Repository) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from pathlib import Path
 
 import msgspec
@@ -200,6 +201,26 @@ def test_it_is_written_by_the_disk_that_was_given(tmp_path: Path, shelf: SignedS
     disk = FaultyDisk(fail_at=1, error=lambda: OSError(errno.ENOSPC, "no space"), fails_on=True)
     with pytest.raises(DiskFull):
         Pins(tmp_path / "full/trust.json", disk).pin(shelf.place.first_root(), source="x")
+
+
+def test_it_is_written_durably_where_no_disk_is_given(tmp_path: Path, shelf: SignedShelf) -> None:
+    pins = Pins(tmp_path / "trust.json")
+    pins.pin(shelf.place.first_root(), source="x")
+    assert pins.load() is not None
+
+
+def test_who_writes_leaves_a_note(
+    tmp_path: Path, shelf: SignedShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    class Watching(QuickDisk):
+        def write_file(self, path: Path, data: bytes, *, private: bool = False) -> None:
+            seen.append(host.FileLock(tmp_path / "trust.lock").read_holder())
+            super().write_file(path, data, private=private)
+
+    Pins(tmp_path / "trust.json", Watching()).pin(shelf.place.first_root(), source="x")
+    assert seen == [f"process {os.getpid()}"]
 
 
 def test_what_a_release_added_to_what_is_known_is_kept(pins: Pins, shelf: SignedShelf) -> None:

@@ -164,9 +164,24 @@ if sys.platform != "win32":
         """Give ``target``'s name to ``source``; whoever looks sees the one or the other."""
         os.replace(source, target)
 
-    def remove(path: Path) -> None:
-        """Remove a name; writable or not, the folder's permission decides."""
-        os.unlink(path)
+    def remove(path: Path, below: Path | None = None) -> None:
+        """Remove a name; writable or not, the folder's permission decides.
+
+        No folder between ``below`` and it is followed that is a link, or becomes one meanwhile.
+        """
+        if below is None:
+            os.unlink(path)
+            return
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        folder = os.open(below, flags)
+        try:
+            for name in path.relative_to(below).parts[:-1]:
+                inner = os.open(name, flags | os.O_NOFOLLOW, dir_fd=folder)
+                os.close(folder)
+                folder = inner
+            os.unlink(path.name, dir_fd=folder)
+        finally:
+            os.close(folder)
 
     def set_writable(path: Path, writable: bool) -> None:
         """Set or clear the write permission of a file."""

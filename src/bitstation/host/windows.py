@@ -6,6 +6,7 @@ import sys
 
 if sys.platform == "win32":
     import ctypes
+    import errno
     import msvcrt
     import os
     import stat
@@ -221,10 +222,19 @@ if sys.platform == "win32":
 
         _patiently(attempt)
 
-    def remove(path: Path) -> None:
-        """Remove a name; the read-only attribute, which would refuse it, is cleared first."""
+    def remove(path: Path, below: Path | None = None) -> None:
+        """Remove a name; the read-only attribute, which would refuse it, is cleared first.
+
+        A folder between ``below`` and it that is a link is refused; one that becomes a link in the
+        moment after is not seen: a name is no open folder here.
+        """
 
         def attempt() -> None:
+            for folder in path.parents if below is not None else ():
+                if folder == below:
+                    break
+                if is_link(folder):
+                    raise NotADirectoryError(errno.ENOTDIR, "is a link", str(folder))
             try:
                 os.unlink(path)
             except PermissionError:

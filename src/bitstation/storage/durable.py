@@ -170,10 +170,13 @@ class Disk:
         """Create a symbolic link that says ``text``."""
         target.symlink_to(text)
 
-    def remove(self, path: Path) -> None:
-        """Remove a file's or link's name; an absent one is fine."""
+    def remove(self, path: Path, *, below: Path | None = None) -> None:
+        """Remove a file's or link's name; an absent one is fine.
+
+        Below a folder of ours no link is followed, even one that is planted meanwhile: OSError.
+        """
         with contextlib.suppress(FileNotFoundError):
-            host.remove(path)
+            host.remove(path, below)
 
     def remove_dir(self, path: Path) -> None:
         """Remove an empty folder; an absent one is fine."""

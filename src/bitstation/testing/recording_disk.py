@@ -243,7 +243,9 @@ class RecordingDisk(QuickDisk):
         yield (created := self._created(self._parts(target), Kind.LINK))
         self.record.start.nodes[created.node] = Node(Kind.LINK, text.encode())
 
-    def _after_remove(self, _done: object, path: Path) -> Iterator[Change]:
+    def _after_remove(
+        self, _done: object, path: Path, *, below: Path | None = None
+    ) -> Iterator[Change]:
         *above, name = self._parts(path)
         folder = self._live.find(tuple(above))
         number = self._live.nodes[folder].names.get(name) if folder is not None else None

@@ -156,6 +156,7 @@ class Chain:
             self._keep(timestamp=data)
         self._check_time()
         with self._rules(TIMESTAMP):
+            # The snapshot would tell, too, but only when it has been fetched.
             self._trusted._check_final_timestamp()
 
     def _refresh_snapshot(self) -> None:

@@ -217,15 +217,19 @@ class Building:
             return self._file
 
     def _open(self) -> BinaryIO:
-        disk = self._run.disk
-        self._run.tree.check_staged(self.path.parent)
+        disk, tree = self._run.disk, self._run.tree
+        tree.check_staged(self.path.parent)
         if self._exists:
-            return disk.open_within(self.path)
-        disk.remove(self.path)
-        self._exists = True
-        file = disk.open_new(self.path)
+            file = disk.open_within(self.path)
+        else:
+            disk.remove(self.path, below=tree.releases)
+            file = disk.open_new(self.path)
         try:
-            disk.preallocate(file, self.entry.size_bytes)
+            # Before anything is written: a link may have been planted since we looked.
+            tree.check_opened(self.path, file.fileno())
+            if not self._exists:
+                self._exists = True
+                disk.preallocate(file, self.entry.size_bytes)
         except BaseException:
             file.close()
             raise
