@@ -25,7 +25,13 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/contract/test_sources.py",
         "tests/contract/test_guided_sources.py",
     ),
-    "trust/*.py": ("tests/engine/test_telling.py",),
+    "trust/*.py": (
+        "tests/attack/test_trust.py",
+        "tests/attack/test_trust_metadata.py",
+        "tests/attack/test_trust_clocks.py",
+        "tests/attack/test_signing_operations.py",
+        "tests/engine/test_allowing.py",
+    ),
 }
 
 ONLY: dict[str, tuple[str, ...]] = {
