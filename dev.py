@@ -8,6 +8,7 @@ python dev.py bench [args]   the measurements (args go to bench/run.py)
 python dev.py fuzz  [args]   hostile input for every parser (args go to tests/fuzz/run.py)
 python dev.py mutate [args]  each check removed: the tests must notice (tests/mutation/run.py)
 python dev.py conformance CHECKOUT   the public suite of The Update Framework, on our client
+python dev.py trust [args]   docs/TRUST_RESULTS.md from runs (args go to tests/trust_results/run.py)
 python dev.py words          take new words into the .po catalogues of src/, and compile them
 python dev.py lock           pin anew what pyproject.toml asks for
 python dev.py sbom [args]    what a release installs, as CycloneDX (args go to tests/house/sbom.py)
@@ -200,6 +201,11 @@ def conformance(arguments: "list[str]") -> NoReturn:
     become(python, "-m", "tests.conformance.run", *named, *arguments[1:])
 
 
+def trust(arguments: "list[str]") -> NoReturn:
+    """What holds of the promises, as runs show it."""
+    become(ensure_environment("fuzz"), "-m", "tests.trust_results.run", *arguments)
+
+
 def lint(_arguments: "list[str]") -> NoReturn:
     """Every check runs, so that one run names every fault; exit 1 when any found one."""
     python = str(ensure_environment("dev"))
@@ -273,6 +279,7 @@ COMMANDS = {
     "fuzz": fuzz,
     "mutate": mutate,
     "conformance": conformance,
+    "trust": trust,
     "words": words,
     "lock": lock,
     "sbom": sbom,

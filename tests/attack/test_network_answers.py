@@ -206,7 +206,7 @@ def test_n39_dual_stack_with_a_dead_v6(
     assert tried[0][1] < 4
 
 
-def test_n39_v6_only(worker: Worker, names: Names):
+def test_n39_only_v6(worker: Worker, names: Names):
     """H."""
     try:
         listener = socket.create_server(("::1", 0), family=socket.AF_INET6)

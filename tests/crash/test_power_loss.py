@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -190,8 +191,13 @@ def test_a_release_that_was_only_begun_hides_no_blocks(plays: Plays) -> None:
 # --- by the thousand ----------------------------------------------------------------------------
 
 
-def test_states_of_a_seed_hold() -> None:
-    assert main(["--states", "200", "--seed", "20261125"]) == 0
+def test_states_of_a_seed_hold(tmp_path: Path) -> None:
+    told = tmp_path / "told.json"
+    assert main(["--states", "200", "--seed", "20261125", "--json", str(told)]) == 0
+    counts = json.loads(told.read_text("utf-8"))
+    assert (counts["seed"], counts["held"], counts["violation"]) == (20261125, 200, None)
+    assert counts["models"].keys() == MODELS.keys()
+    assert sum(counts["models"].values()) == sum(counts["scenes"].values()) == 200
 
 
 def test_a_state_is_the_same_whichever_others_are_looked_at() -> None:
@@ -203,8 +209,13 @@ def test_a_state_is_the_same_whichever_others_are_looked_at() -> None:
 
 @pytest.mark.parametrize("call", ["sync_file", "sync_path", "sync_dir"])
 def test_an_engine_that_does_not_sync_is_caught(
-    call: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(RecordingDisk, call, lambda *_given: None)
-    assert main(["--states", "500", "--seed", "1", "--scene", "update"]) == 1
+    told = tmp_path / "told.json"
+    command = ["--states", "500", "--seed", "1", "--scene", "update", "--json", str(told)]
+    assert main(command) == 1
     assert "VIOLATION" in capsys.readouterr().out
+    counts = json.loads(told.read_text("utf-8"))
+    assert counts["held"] < 500
+    assert "of seed 1" in counts["violation"]

@@ -1,6 +1,6 @@
 """Fuzzing of everything that reads what others wrote.
 
-python dev.py fuzz [TARGET...] [--seconds N] [--json FILE]
+python dev.py fuzz [TARGET...] [--seconds N] [--seed S] [--json FILE]
 
 Each target in turn for N seconds (60 if not said; 0 is without end), led by atheris where it is
 installed, else by blind changes of the corpus. Inputs that led anywhere new are kept in
@@ -41,12 +41,13 @@ class Outcome(msgspec.Struct):
 
     target: str
     engine: str
+    seed: int
     seconds: float
     executions: int
     findings: list[str]
 
 
-def led(target: str, seconds: int) -> Outcome:
+def led(target: str, seconds: int, seed: int) -> Outcome:
     """Under atheris, until the time is over or something is found."""
     kept, found = KEPT / target, FINDINGS / target
     for folder in (kept, found):
@@ -62,7 +63,7 @@ def led(target: str, seconds: int) -> Outcome:
     ]
     command += [f"-max_total_time={seconds}", f"-artifact_prefix={found}/", "-print_final_stats=1"]
     command += [f"-max_len={MAX_INPUT_BYTES}", f"-rss_limit_mb={MAX_MEMORY_MB}"]
-    command += [f"-timeout={MAX_INPUT_S}"]
+    command += [f"-timeout={MAX_INPUT_S}", f"-seed={seed}"]
     start_s = time.monotonic()
     ran = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, errors="replace", check=False
@@ -74,13 +75,14 @@ def led(target: str, seconds: int) -> Outcome:
     for path in new:
         path.with_name(path.name + ".txt").write_text(ran.stdout + ran.stderr, "utf-8")
     counts = [int(one or other) for one, other in _EXECUTIONS.findall(ran.stderr)]
-    spent_s = time.monotonic() - start_s
-    return Outcome(target, "atheris", spent_s, max(counts, default=0), [str(path) for path in new])
+    spent_s, executions = time.monotonic() - start_s, max(counts, default=0)
+    return Outcome(target, "atheris", seed, spent_s, executions, [str(path) for path in new])
 
 
-def blind(target: str, seconds: int) -> Outcome:
-    """Without atheris: the corpus, changed by chance; the seed of the run is its target's name."""
-    check, seeds, chance = load(target), list(corpus(target).values()), random.Random(target)
+def blind(target: str, seconds: int, seed: int) -> Outcome:
+    """Without atheris: the corpus, changed by chance."""
+    check, seeds = load(target), list(corpus(target).values())
+    chance = random.Random(f"{target} {seed}")
     findings, executions, start_s = [], 0, time.monotonic()
     while not findings and (not seconds or time.monotonic() - start_s < seconds):
         data = changed(seeds, chance)
@@ -93,7 +95,7 @@ def blind(target: str, seconds: int) -> Outcome:
             path.write_bytes(data)
             path.with_name(path.name + ".txt").write_text(traceback.format_exc(), "utf-8")
             findings.append(str(path))
-    return Outcome(target, "blind", time.monotonic() - start_s, executions, findings)
+    return Outcome(target, "blind", seed, time.monotonic() - start_s, executions, findings)
 
 
 def main() -> int:
@@ -105,19 +107,23 @@ def main() -> int:
     )
     words.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
     words.add_argument("--seconds", type=int, default=60, metavar="N", help="for each target")
+    words.add_argument("--seed", type=int, metavar="S", help="drawn by chance if not said")
     words.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
     asked = words.parse_args()
     unknown = set(asked.targets) - set(TARGETS)
     if unknown:
         words.error(f"no target is called {' or '.join(sorted(unknown))}")
     run = led if importlib.util.find_spec("atheris") else blind
+    # To libFuzzer 0 means any.
+    seed = random.randint(1, 2**31 - 1) if asked.seed is None else asked.seed
     outcomes = []
     for target in asked.targets or TARGETS:
-        each = run(target, asked.seconds)
+        each = run(target, asked.seconds, seed)
         outcomes.append(each)
         rate = each.executions / max(each.seconds, 0.001)
         counts = f"{each.executions:11,} executions in {each.seconds:6.1f} s, {rate:8,.0f} a second"
-        print(f"{target:14} {counts}, {len(each.findings)} findings ({each.engine})", flush=True)
+        led_by = f"{each.engine}, seed {seed}"
+        print(f"{target:14} {counts}, {len(each.findings)} findings ({led_by})", flush=True)
         for path in each.findings:
             print(f"    {path}", flush=True)
     if asked.json:

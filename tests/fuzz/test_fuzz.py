@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 import tracemalloc
 from pathlib import Path
@@ -79,10 +80,12 @@ def test_what_leaves_a_target_is_a_finding(
     monkeypatch.setattr(run, "FINDINGS", tmp_path)
     monkeypatch.setattr(run, "load", lambda _target: check)
     monkeypatch.setattr(run, "led", run.blind)
-    monkeypatch.setattr(sys, "argv", ["fuzz", "ranges", "--json", str(tmp_path / "out.json")])
+    out = tmp_path / "out.json"
+    monkeypatch.setattr(sys, "argv", ["fuzz", "ranges", "--seed", "7", "--json", str(out)])
     assert run.main() == 1
     named = [path for path in (tmp_path / "ranges").iterdir() if path.suffix != ".txt"]
     assert len(named) == 1
     assert "KeyError" in named[0].with_name(named[0].name + ".txt").read_text("utf-8")
     assert str(named[0]) in capsys.readouterr().out
-    assert '"executions": 1,' in (tmp_path / "out.json").read_text("utf-8")
+    (outcome,) = json.loads(out.read_text("utf-8"))["targets"]
+    assert (outcome["executions"], outcome["seed"]) == (1, 7)

@@ -4,13 +4,14 @@ A scene is recorded, at times with kills and reruns within, and the disks that a
 it are laid down and held to all invariants: as they are, after the same command was given again
 (which must succeed, I6), and after an update to the goal. Ends with exit code 1 at the first that
 does not hold, and says how to see it again: ``--first N --states 1`` looks at state N alone,
-``--scene NAME`` keeps to one scene.
+``--scene NAME`` keeps to one scene, ``--json FILE`` takes the counts down.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import sys
 import tempfile
 import time
@@ -160,6 +161,7 @@ class Campaign:
         self.seed = seed
         self.scenes = scenes
         self.counts: Counter[str] = Counter()
+        self.models: Counter[str] = Counter()
 
     def run(self, numbers: Sequence[int]) -> None:
         """Hold these states to the invariants. Raises what the first that fails raises."""
@@ -185,8 +187,8 @@ class Campaign:
         with _explained(f"state {number} of seed {self.seed}: {tell(made, end)}, {loss}"):
             lay_down(stage, survivors(made, end, loss, random))
             judge(stage)
-        self.counts[f"model {model}"] += 1
         self.counts[stage.scene.name] += 1
+        self.models[model] += 1
 
 
 def tell(made: Record, end: int) -> str:
@@ -220,23 +222,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--scene", choices=[*ALL_SCENES])
+    parser.add_argument("--json", type=Path, metavar="FILE")
     given = parser.parse_args(arguments)
     scenes = [ALL_SCENES[given.scene]] if given.scene else [*ALL_SCENES.values()]
-    campaign, began = Campaign(given.seed, scenes), time.monotonic()
+    campaign, began, violation = Campaign(given.seed, scenes), time.monotonic(), None
     try:
         campaign.run(range(given.first, given.first + given.states))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the first violation
         notes = "\n  ".join(getattr(error, "__notes__", ()))
-        sys.stdout.write(f"VIOLATION\n{type(error).__name__}: {error}\n  {notes}\n")
-        return 1
+        violation = f"{type(error).__name__}: {error}\n  {notes}"
+        sys.stdout.write(f"VIOLATION\n{violation}\n")
     finally:
-        for what, count in sorted(campaign.counts.items()):
-            sys.stdout.write(f"{count:8} {what}\n")
-        total = sum(count for what, count in campaign.counts.items() if what.startswith("model"))
+        for scene, count in sorted(campaign.counts.items()):
+            sys.stdout.write(f"{count:8} {scene}\n")
+        for model, count in sorted(campaign.models.items()):
+            sys.stdout.write(f"{count:8} model {model}\n")
         seconds = time.monotonic() - began
+        total = sum(campaign.models.values())
         sys.stdout.write(f"{total:8} states held, seed {given.seed}, {seconds:.0f} s\n")
         sys.stdout.flush()
-    return 0
+    if given.json:
+        whole = {
+            "seed": given.seed,
+            "first": given.first,
+            "states": given.states,
+            "held": total,
+            "models": dict(sorted(campaign.models.items())),
+            "scenes": dict(sorted(campaign.counts.items())),
+            "violation": violation,
+        }
+        given.json.write_text(json.dumps(whole, indent=1) + "\n", "utf-8")
+    return 1 if violation else 0
 
 
 if __name__ == "__main__":

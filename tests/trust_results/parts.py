@@ -1,0 +1,210 @@
+"""The parts of the page: each runs, and gives what came of it as values of JSON.
+
+A part that could not come to a result says so: ``{"error": why}``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
+
+import msgspec
+
+from tests.trust_results.listed import ROOT, Listed, the_list
+
+Result = dict[str, Any]
+WINE = ROOT / ".winpy" / "run"
+MOST_REPORT_BYTES = 64 * 1024 * 1024
+_PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
+
+
+class Wish(NamedTuple):
+    """How much of each part, and from which seed."""
+
+    seed: int
+    states: int
+    fuzz_seconds: int
+    sample: int | None
+    conformance: Path | None
+
+
+# --- cases ----------------------------------------------------------------------------------------
+
+
+def run_cases(wish: Wish) -> Result:
+    """Every test that shows a case, on this machine."""
+    listed = the_list()
+    seed = f"--hypothesis-seed={wish.seed}"
+    with tempfile.TemporaryDirectory(prefix="bitstation-trust-") as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, *_PYTEST, seed, f"--junitxml={report}", *listed.holders()]
+        return _judged(command, report, listed)
+
+
+def run_wine(wish: Wish) -> Result:
+    """Those of them that .ci/windows-tests names, in the Windows Python of .ci/windows."""
+    if not WINE.exists():
+        return {"error": "no Windows Python here: .ci/windows makes one"}
+    listed = the_list()
+    report = ROOT / ".winpy" / "report.xml"
+    tests = list(under_wine(collected(listed), listed))
+    # Relative, so that it is the same path to both systems.
+    command = [str(WINE), *_PYTEST, f"--hypothesis-seed={wish.seed}"]
+    command += [f"--junitxml={report.relative_to(ROOT).as_posix()}", *tests]
+    try:
+        return _judged(command, report, listed)
+    finally:
+        report.unlink(missing_ok=True)
+
+
+def collected(listed: Listed) -> list[str]:
+    """The tests that show a case, as pytest names them."""
+    command = [sys.executable, *_PYTEST, "--collect-only", *listed.holders()]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    tests = (line for line in ran.stdout.splitlines() if "::" in line)
+    return [test for test in tests if listed.cases_of(test)]
+
+
+def under_wine(tests: Sequence[str], listed: Listed) -> Iterator[str]:
+    """What of these .ci/windows-tests names, one by one or by their folder."""
+    lines = (ROOT / ".ci/windows-tests").read_text("utf-8").splitlines()
+    for line in (line for line in lines if not line.startswith("#")):
+        if "::" in line and listed.cases_of(line):
+            yield line
+        within = (test.partition("[")[0] for test in tests if test.startswith(f"{line}/"))
+        yield from dict.fromkeys(within)
+
+
+def _judged(command: Sequence[str], report: Path, listed: Listed) -> Result:
+    code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    if code not in (0, 1) or not report.exists():
+        return {"error": f"pytest ended with {code}"}
+    return counted(report.read_bytes(), listed)
+
+
+def counted(report: bytes, listed: Listed) -> Result:
+    """From a JUnit report of pytest: tests by outcome, of each case and of all; why skipped."""
+    tests: Counter[str] = Counter()
+    cases: dict[str, Counter[str]] = {name: Counter() for name in ("passed", "failed", "skipped")}
+    reasons: dict[str, set[str]] = {}
+    failures = []
+    for row in ElementTree.fromstring(report).iter("testcase"):
+        test = f"{row.get('classname', '').replace('.', '/')}.py::{row.get('name')}"
+        skipped = row.find("skipped")
+        outcome = "passed" if skipped is None else "skipped"
+        if row.find("failure") is not None or row.find("error") is not None:
+            outcome = "failed"
+            failures.append(test)
+        shown = listed.cases_of(test)
+        tests[outcome] += 1
+        cases[outcome].update(shown)
+        if outcome == "skipped" and skipped is not None:
+            reasons.setdefault(skipped.get("message", ""), set()).update(shown)
+    in_order = {name: number for number, name in enumerate(listed.names)}
+
+    def ordered(names: Counter[str] | set[str]) -> list[str]:
+        return sorted(names, key=lambda name: (in_order.get(name, len(in_order)), name))
+
+    return {
+        "tests": dict(sorted(tests.items())),
+        "failures": failures,
+        "reasons": {why: ordered(shown) for why, shown in sorted(reasons.items()) if shown},
+        **{name: {case: each[case] for case in ordered(each)} for name, each in cases.items()},
+    }
+
+
+# --- programs that tell their result in JSON ------------------------------------------------------
+
+
+def run_crash(wish: Wish) -> Result:
+    """Crash states by the thousand."""
+    arguments = ["--states", str(wish.states), "--seed", str(wish.seed)]
+    return _told("bitstation.testing.crashes", *arguments)
+
+
+def run_fuzz(wish: Wish) -> Result:
+    """Every target of tests/fuzz."""
+    arguments = ["--seconds", str(wish.fuzz_seconds), "--seed", str(wish.seed)]
+    result = _told("tests.fuzz.run", *arguments)
+    for row in result.get("targets", ()):
+        row["findings"] = [Path(path).name for path in row["findings"]]
+    return result
+
+
+def run_mutate(wish: Wish) -> Result:
+    """The mutants of tests/mutation, or a sample of them."""
+    sample = [] if wish.sample is None else ["--sample", str(wish.sample)]
+    return _told("tests.mutation.run", "--seed", str(wish.seed), *sample)
+
+
+def _told(module: str, *arguments: str) -> Result:
+    with tempfile.TemporaryDirectory(prefix="bitstation-trust-") as folder:
+        told = Path(folder) / "told.json"
+        command = [sys.executable, "-m", module, *arguments, "--json", str(told)]
+        code = subprocess.run(command, cwd=ROOT, check=False).returncode
+        if not told.exists():
+            return {"error": f"{module} ended with {code} and no result"}
+        result: Result = json.loads(told.read_bytes())
+        return result
+
+
+# --- the report of another program ----------------------------------------------------------------
+
+
+class _Test(msgspec.Struct):
+    nodeid: str
+    outcome: str
+
+
+class _Report(msgspec.Struct):
+    tests: list[_Test]
+    created: float
+
+
+def run_conformance(wish: Wish) -> Result:
+    """Nothing: reads the report (pytest-json-report) of a run of tuf-conformance."""
+    if wish.conformance is None:
+        return {"error": "no report was given: --conformance FILE"}
+    try:
+        with wish.conformance.open("rb") as file:
+            data = file.read(MOST_REPORT_BYTES + 1)
+        if len(data) > MOST_REPORT_BYTES:
+            return {"error": f"its report is longer than {MOST_REPORT_BYTES} bytes"}
+        report = msgspec.json.decode(data, type=_Report)
+    except (OSError, msgspec.DecodeError) as error:
+        return {"error": f"its report cannot be read: {error}"}
+    outcomes = ("passed", "xfailed", "skipped")
+    counts = Counter(test.outcome for test in report.tests)
+    return {
+        "created": report.created,
+        "counts": dict(sorted(counts.items())),
+        "expected failures": [t.nodeid for t in report.tests if t.outcome == "xfailed"],
+        "failures": [t.nodeid for t in report.tests if t.outcome not in outcomes],
+    }
+
+
+PARTS: dict[str, Callable[[Wish], Result]] = {
+    "cases": run_cases,
+    "wine": run_wine,
+    "crash": run_crash,
+    "fuzz": run_fuzz,
+    "mutate": run_mutate,
+    "conformance": run_conformance,
+}
+"""In the order of the page."""
+
+
+def wine_version() -> str:
+    """What Wine calls itself."""
+    command = ["wine", "--version"]
+    environment = {**os.environ, "WINEDEBUG": "-all"}
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    return ran.stdout.strip()
