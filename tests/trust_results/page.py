@@ -275,7 +275,11 @@ def _mutate(_listed: Listed, stored: Stored) -> list[str]:
 
 def _conformance(_listed: Listed, stored: Stored) -> list[str]:
     result = stored["conformance"]["result"]
-    lines = table(["outcome", "tests"], result["counts"].items())
+    lines = [
+        f"Of theupdateframework/tuf-conformance at {result['suite'] or 'no known commit'}.",
+        "",
+    ]
+    lines += table(["outcome", "tests"], result["counts"].items())
     for title, key in (("Failed as expected", "expected failures"), ("Failed", "failures")):
         if result[key]:
             lines += _titled(title, [f"- `{test}`" for test in result[key]])

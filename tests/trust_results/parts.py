@@ -16,13 +16,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
-import msgspec
-
 from tests.trust_results.listed import ROOT, Listed, the_list
 
 Result = dict[str, Any]
 WINE = ROOT / ".winpy" / "run"
-MOST_REPORT_BYTES = 64 * 1024 * 1024
 _PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
 
 
@@ -156,38 +153,44 @@ def _told(module: str, *arguments: str) -> Result:
         return result
 
 
-# --- the report of another program ----------------------------------------------------------------
-
-
-class _Test(msgspec.Struct):
-    nodeid: str
-    outcome: str
-
-
-class _Report(msgspec.Struct):
-    tests: list[_Test]
-    created: float
+# --- the suite of others --------------------------------------------------------------------------
 
 
 def run_conformance(wish: Wish) -> Result:
-    """Nothing: reads the report (pytest-json-report) of a run of tuf-conformance."""
+    """tuf-conformance, of which there is a checkout."""
     if wish.conformance is None:
-        return {"error": "no report was given: --conformance FILE"}
-    try:
-        with wish.conformance.open("rb") as file:
-            data = file.read(MOST_REPORT_BYTES + 1)
-        if len(data) > MOST_REPORT_BYTES:
-            return {"error": f"its report is longer than {MOST_REPORT_BYTES} bytes"}
-        report = msgspec.json.decode(data, type=_Report)
-    except (OSError, msgspec.DecodeError) as error:
-        return {"error": f"its report cannot be read: {error}"}
-    outcomes = ("passed", "xfailed", "skipped")
-    counts = Counter(test.outcome for test in report.tests)
+        return {"error": "no checkout was named: --conformance CHECKOUT"}
+    with tempfile.TemporaryDirectory(prefix="bitstation-trust-") as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "tests.conformance.run", str(wish.conformance), "-q"]
+        command += ["-p", "no:cacheprovider", f"--junitxml={report}"]
+        code = subprocess.run(command, cwd=ROOT, check=False).returncode
+        if code not in (0, 1) or not report.exists():
+            return {"error": f"the suite ended with {code}"}
+        return {"suite": commit_of(wish.conformance), **outcomes(report.read_bytes())}
+
+
+def commit_of(folder: Path) -> str:
+    """Commit of a checkout; empty where it is none."""
+    git = ["git", "-c", "safe.directory=*", "rev-parse", "--short=12", "HEAD"]
+    ran = subprocess.run(git, cwd=folder, capture_output=True, text=True, check=False)
+    return ran.stdout.strip()
+
+
+def outcomes(report: bytes) -> Result:
+    """From a JUnit report of pytest: counts by outcome, and what failed, expected or not."""
+    tests: dict[str, list[str]] = {}
+    for row in ElementTree.fromstring(report).iter("testcase"):
+        skipped, outcome = row.find("skipped"), "passed"
+        if skipped is not None:
+            outcome = "xfailed" if skipped.get("type") == "pytest.xfail" else "skipped"
+        if row.find("failure") is not None or row.find("error") is not None:
+            outcome = "failed"
+        tests.setdefault(outcome, []).append(f"{row.get('classname')}::{row.get('name')}")
     return {
-        "created": report.created,
-        "counts": dict(sorted(counts.items())),
-        "expected failures": [t.nodeid for t in report.tests if t.outcome == "xfailed"],
-        "failures": [t.nodeid for t in report.tests if t.outcome not in outcomes],
+        "counts": {outcome: len(names) for outcome, names in sorted(tests.items())},
+        "expected failures": tests.get("xfailed", []),
+        "failures": tests.get("failed", []),
     }
 
 

@@ -1,11 +1,11 @@
 """The page of trust results: docs/TRUST_RESULTS.md, from runs.
 
 python dev.py trust [PART...] [--seed S] [--states N] [--fuzz-seconds N] [--sample N] [--quick]
-                    [--conformance REPORT]
+                    [--conformance CHECKOUT]
 
-PART is cases, wine (which needs .ci/windows), crash, fuzz, mutate or conformance (which reads the
-report of a run of that suite, as pytest-json-report writes it); without any, each that can run
-here; `page` runs nothing. The newest result of each part is kept in docs/trust_results.json, and
+PART is cases, wine (which needs .ci/windows), crash, fuzz, mutate or conformance (which needs a
+checkout of that suite: see tests/conformance/run.py); without any, each that can run here; `page`
+runs nothing. The newest result of each part is kept in docs/trust_results.json, and
 the page is made of it. Exit code 1 where a part that ran failed.
 """
 
@@ -36,8 +36,6 @@ def run_part(part: str, wish: Wish) -> dict[str, Any]:
     print(f"=== {part}", flush=True)
     date, commit, began_s = f"{datetime.now(UTC):%Y-%m-%d}", commit_here(), time.monotonic()
     result = PARTS[part](wish)
-    if part == "conformance" and "created" in result:
-        date = f"{datetime.fromtimestamp(result['created'], UTC):%Y-%m-%d}"
     ran = {
         "date": date,
         "commit": commit,
@@ -88,13 +86,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words.add_argument("--fuzz-seconds", type=int, metavar="N", default=60, help="for each target")
     words.add_argument("--sample", type=int, metavar="N", help="of the mutants; all if not said")
     words.add_argument("--quick", action="store_true", help=f"small ones: {QUICK}")
-    words.add_argument("--conformance", type=Path, metavar="REPORT")
+    words.add_argument("--conformance", type=Path, metavar="CHECKOUT")
     asked = words.parse_args(arguments)
     if unknown := set(asked.parts) - {*PARTS, "page"}:
         words.error(f"no part is called {' or '.join(sorted(unknown))}")
     able = {"wine": WINE.exists(), "conformance": asked.conformance is not None}
     if lacking := [part for part in asked.parts if not able.get(part, True)]:
-        words.error(f"{lacking[0]} cannot run: no Windows Python (.ci/windows), or no REPORT")
+        words.error(f"{lacking[0]} cannot run: no Windows Python (.ci/windows), or no CHECKOUT")
     sizes = {"states": asked.states, "fuzz_seconds": asked.fuzz_seconds, "sample": asked.sample}
     wish = Wish(asked.seed, conformance=asked.conformance, **(QUICK if asked.quick else sizes))
     parts = asked.parts or [part for part in PARTS if able.get(part, True)]

@@ -11,7 +11,7 @@ import pytest
 from tests.trust_results import run
 from tests.trust_results.listed import read_list
 from tests.trust_results.page import is_failed, render, standings
-from tests.trust_results.parts import PARTS, Wish, counted, run_conformance
+from tests.trust_results.parts import PARTS, Wish, counted, outcomes
 
 LIST = """
 [T]
@@ -148,7 +148,12 @@ def test_what_only_wine_showed_is_told() -> None:
 
 
 def test_counts_of_the_other_parts_are_told() -> None:
-    report = {"counts": {"passed": 50, "xfailed": 3}, "expected failures": ["t::x"], "failures": []}
+    report = {
+        "suite": "abc",
+        "counts": {"passed": 50, "xfailed": 3},
+        "expected failures": ["t::x"],
+        "failures": [],
+    }
     mutants = mutated(equivalent=[MUTANT | {"reason": "a short cut"}])
     fuzzed = {"targets": [FUZZ | {"findings": []}]}
     page = render(LISTED, stored(crash=CRASH, fuzz=fuzzed, mutate=mutants, conformance=report))
@@ -170,7 +175,10 @@ def test_counts_of_the_other_parts_are_told() -> None:
         ("crash", CRASH | {"held": 17, "violation": "AssertionError: I6\n  state 17 of seed 7"}),
         ("fuzz", {"targets": [FUZZ | {"findings": ["crash-1"]}]}),
         ("mutate", mutated(survivors=[MUTANT])),
-        ("conformance", {"counts": {"failed": 1}, "expected failures": [], "failures": ["t::y"]}),
+        (
+            "conformance",
+            {"suite": "", "counts": {"failed": 1}, "expected failures": [], "failures": ["t::y"]},
+        ),
     ],
 )
 def test_failures_are_shown_as_such(part: str, result: dict[str, Any]) -> None:
@@ -178,23 +186,19 @@ def test_failures_are_shown_as_such(part: str, result: dict[str, Any]) -> None:
     assert "**failed:**" in render(LISTED, stored(**{part: result}))
 
 
-def write_report(path: Path, *rows: tuple[str, str]) -> Path:
-    """A report as pytest-json-report writes it."""
-    tests = [{"nodeid": name, "outcome": outcome, "setup": {}} for name, outcome in rows]
-    path.write_text(json.dumps({"created": 1.5, "tests": tests, "summary": {}}), "utf-8")
-    return path
-
-
-def test_a_report_of_conformance_is_read(tmp_path: Path) -> None:
-    rows = [("a", "passed"), ("b", "xfailed"), ("c", "skipped"), ("d", "error"), ("e", "xpassed")]
-    path = write_report(tmp_path / "report.json", *rows)
-    result = run_conformance(WISH._replace(conformance=path))
-    assert result["counts"] == {"error": 1, "passed": 1, "skipped": 1, "xfailed": 1, "xpassed": 1}
-    assert result["expected failures"] == ["b"]
-    assert result["failures"] == ["d", "e"]
-    for text in ("", "[]", '{"created": 1}', '{"created": 1, "tests": [{"nodeid": 1}]}'):
-        path.write_text(text, "utf-8")
-        assert "cannot be read" in run_conformance(WISH._replace(conformance=path))["error"]
+def test_a_report_of_conformance_is_read() -> None:
+    rows = {
+        "a": "",
+        "b": '<skipped type="pytest.xfail"/>',
+        "c": '<skipped type="pytest.skip"/>',
+        "d": "<error/>",
+        "e": "<failure/>",
+    }
+    inner = "".join(f'<testcase classname="t" name="{n}">{x}</testcase>' for n, x in rows.items())
+    result = outcomes(f"<testsuites><testsuite>{inner}</testsuite></testsuites>".encode())
+    assert result["counts"] == {"failed": 2, "passed": 1, "skipped": 1, "xfailed": 1}
+    assert result["expected failures"] == ["t::b"]
+    assert result["failures"] == ["t::d", "t::e"]
 
 
 def test_the_newest_result_of_each_part_is_kept(
@@ -204,15 +208,14 @@ def test_the_newest_result_of_each_part_is_kept(
     monkeypatch.setattr(run, "PAGE", page)
     monkeypatch.setattr(run, "STORE", store)
     monkeypatch.setattr(run, "commit_here", lambda: "abc")  # a CI machine may have no git
-    report = str(write_report(tmp_path / "report.json", ("a", "failed")))
-    assert run.main(["crash", "conformance", "--states", "20", "--conformance", report]) == 1
+    nothing = str(tmp_path)  # a folder that is no checkout
+    assert run.main(["crash", "conformance", "--states", "20", "--conformance", nothing]) == 1
     assert "20 of 20 states held, no violation" in page.read_text("utf-8")
-    assert "**failed:** 0 of 1 passed; 1 failed | 1970-01-01" in page.read_text("utf-8")
-    write_report(Path(report), ("a", "passed"))
-    assert run.main(["conformance", "--conformance", report]) == 0
+    assert "**failed:** the suite ended with 2" in page.read_text("utf-8")
+    assert run.main(["crash", "--states", "10"]) == 0
     text = page.read_text("utf-8")
-    assert "20 of 20 states held, no violation" in text
-    assert "failed:" not in text
+    assert "10 of 10 states held, no violation" in text
+    assert "the suite ended with 2" in text
     page.unlink()
     assert run.main(["page"]) == 0
     assert page.read_text("utf-8") == text
