@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import os
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bitstation.cli.context import Context
 from bitstation.cli.join import shown
+from bitstation.cli.keyring import add_keys, keys_folder, open_keyring, passphrase
 from bitstation.cli.publish import add_hq, open_client
 from bitstation.core.digest import digest_of
 from bitstation.core.mirror import METADATA
 from bitstation.errors import NotSigned, UsageError
 
 if TYPE_CHECKING:
-    from bitstation.trust.keyring import Keyring
     from bitstation.trust.place import Place
 
 
@@ -50,11 +47,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add_keys(verb)
 
 
-def add_keys(parser: argparse.ArgumentParser) -> None:
-    """Argument that names a folder of keys."""
-    parser.add_argument("--keys", type=Path, metavar="DIR", help="folder of keys (BITSTATION_KEYS)")
-
-
 def run(args: argparse.Namespace, ctx: Context) -> int:
     """Run the verb."""
     verbs: dict[str, Callable[[argparse.Namespace, Context], int]] = {
@@ -65,27 +57,6 @@ def run(args: argparse.Namespace, ctx: Context) -> int:
         "revoke": _revoke,
     }
     return verbs[args.verb](args, ctx)
-
-
-def keys_folder(args: argparse.Namespace) -> Path | None:
-    """Folder that --keys or BITSTATION_KEYS names."""
-    named = getattr(args, "keys", None) or os.environ.get("BITSTATION_KEYS")
-    return Path(named).absolute() if named else None
-
-
-def open_keyring(folder: Path, ctx: Context) -> Keyring:
-    """Keys of a folder; passphrases come from BITSTATION_PASSPHRASE, else a person is asked."""
-    from bitstation.trust.keyring import Keyring
-
-    return Keyring(folder, lambda name: passphrase(name, ctx))
-
-
-def passphrase(name: str, ctx: Context) -> str:
-    """Passphrase of a key; empty where nobody can be asked."""
-    given = os.environ.get("BITSTATION_PASSPHRASE")
-    if given is not None or not sys.stdin.isatty():
-        return given or ""
-    return getpass.getpass(ctx.gettext("Passphrase of key '{}': ").format(name))
 
 
 def _place(args: argparse.Namespace, ctx: Context) -> Place:

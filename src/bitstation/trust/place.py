@@ -114,6 +114,12 @@ class Place:
         """What is signed here now."""
         return open_chain(self.first_root(), self.read, str(self.folder))
 
+    def check(self, release: ReleaseName) -> None:
+        """Raise what ``sign`` would: ReleaseConflict, NotSigned."""
+        chain = self.chain()
+        if not is_signed(chain, release):
+            publisher_for(chain, self.keyring, release)
+
     def sign(self, release: ReleaseName) -> None:
         """Sign a release with a publisher's key that lies here. Raises NotSigned without one."""
         with self._lock:
