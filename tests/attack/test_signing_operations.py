@@ -176,6 +176,27 @@ def test_s09_wrong_key_picked(tmp_path: Path, ceremony: Ceremony) -> None:
         ).found(Roster(OWNERS, 2, "acme", "k", "o"))
 
 
+BOLT = make_release({"b": b"1"}, "1.0.0", tool_id="bolt-tool")
+
+
+def test_s09_a_publisher_who_came_later_signs_his_own_tools(ceremony: Ceremony) -> None:
+    assert ceremony.command("revoke", "acme") == 0
+    assert ceremony.command("add", "bolt-key", "--publisher", "bolt", "--tools", "bolt-*") == 0
+    manifest = BOLT.manifest.encode()
+    ceremony.place().sign(ReleaseName("bolt-tool", "1.0.0", manifest))
+    found = ceremony.place().chain().find("bolt-tool/1.0.0/manifest.json")
+    assert found is not None
+    assert found[1].startswith("bolt-")
+    # Other tools with the same key; another key is for `rotate`, which signs all anew.
+    assert (
+        ceremony.command("add", "bolt-key", "--publisher", "bolt", "--tools", "bolt-*,nut-*") == 0
+    )
+    assert ceremony.command("add", "bolt-2", "--publisher", "bolt") == 31
+    assert ceremony.command("add", "acme-2", "--publisher", "acme") == 31
+    assert ceremony.command("rotate", "bolt-key", "bolt-2") == 0
+    assert ceremony.place().chain().find("bolt-tool/1.0.0/manifest.json") is not None
+
+
 def test_s10_restore_from_backup(ceremony: Ceremony, tmp_path: Path) -> None:
     """What workers saw since is newer: they refuse, until as much was signed again."""
     shutil.copytree(ceremony.keys, tmp_path / "backup")

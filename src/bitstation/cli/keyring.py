@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bitstation.cli.context import Context
+from bitstation.errors import UsageError
 
 if TYPE_CHECKING:
     from bitstation.trust.keyring import Keyring
@@ -18,6 +19,31 @@ if TYPE_CHECKING:
 def add_keys(parser: argparse.ArgumentParser) -> None:
     """Argument that names a folder of keys."""
     parser.add_argument("--keys", type=Path, metavar="DIR", help="folder of keys (BITSTATION_KEYS)")
+
+
+def add_elsewhere(parser: argparse.ArgumentParser) -> None:
+    """Arguments that name keys which are not made here."""
+    parser.add_argument("--public", action="append", default=[], metavar="NAME=FILE",
+                        help="public half of a key that stays on another machine")  # fmt: skip
+
+
+def take_elsewhere(args: argparse.Namespace, keyring: Keyring) -> None:
+    """Take the keys into the list that the arguments name as kept elsewhere."""
+    from bitstation.trust.keyring import read_public
+
+    for name, path in _pairs(args.public).items():
+        keyring.add(name, "", read_public(Path(path), name))
+
+
+def _pairs(words: list[str]) -> dict[str, str]:
+    """What ``NAME=VALUE`` says. Raises UsageError."""
+    pairs = {}
+    for word in words:
+        name, sign, value = word.partition("=")
+        if not (sign and value) or name in pairs:
+            raise UsageError(detail=f"{word!r} is not NAME=VALUE, or names a key twice")
+        pairs[name] = value
+    return pairs
 
 
 def keys_folder(args: argparse.Namespace) -> Path | None:
