@@ -23,16 +23,22 @@ def add_keys(parser: argparse.ArgumentParser) -> None:
 
 def add_elsewhere(parser: argparse.ArgumentParser) -> None:
     """Arguments that name keys which are not made here."""
+    parser.add_argument("--signer", action="append", default=[], metavar="NAME=URI",
+                        help="key in an HSM, KMS or Vault, as hsm:2 or awskms:ID")  # fmt: skip
     parser.add_argument("--public", action="append", default=[], metavar="NAME=FILE",
                         help="public half of a key that stays on another machine")  # fmt: skip
 
 
-def take_elsewhere(args: argparse.Namespace, keyring: Keyring) -> None:
-    """Take the keys into the list that the arguments name as kept elsewhere."""
+def take_elsewhere(args: argparse.Namespace, keyring: Keyring, *names: str) -> None:
+    """Take those keys of a command into the list that its arguments name as kept elsewhere."""
     from bitstation.trust.keyring import read_public
 
-    for name, path in _pairs(args.public).items():
-        keyring.add(name, "", read_public(Path(path), name))
+    uris, files = _pairs(args.signer), _pairs(args.public)
+    for name in {**uris, **files}:
+        if name not in names:
+            raise UsageError(detail=f"{name!r} is no key of this command: {', '.join(names)}")
+        public = read_public(Path(files[name]), name) if name in files else None
+        keyring.add(name, uris.get(name, ""), public)
 
 
 def _pairs(words: list[str]) -> dict[str, str]:

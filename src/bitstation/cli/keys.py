@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sign = verbs.add_parser("sign", help="see what a draft changes, and sign it with the keys here")
     sign.add_argument("draft", type=Path, metavar="DRAFT",
                       help="folder of a change that others must sign, too")  # fmt: skip
-    for verb in (init, add):
+    for verb in (init, rotate, add):
         add_elsewhere(verb)
     for verb in verbs.choices.values():
         add_keys(verb)
@@ -121,7 +121,7 @@ def _init(args: argparse.Namespace, ctx: Context) -> int:
         tuple(args.tools.split(",")),
     )
     roster.check()
-    take_elsewhere(args, place.keyring)
+    take_elsewhere(args, place.keyring, *owners, roster.publisher_key, roster.online_key)
     for name in (*owners, roster.publisher_key):
         if name not in place.keyring.names:
             place.keyring.make(name, "" if args.no_passphrase else _new_passphrase(name, ctx))
@@ -195,6 +195,7 @@ def _rotate(args: argparse.Namespace, ctx: Context) -> int:
     roles = roles_of_key(place.chain(), old.keyid)
     if not roles:
         raise UsageError(detail=ctx.gettext("key '{}' signs nothing").format(args.old))
+    take_elsewhere(args, place.keyring, args.new)
     if args.new not in place.keyring.names:
         place.keyring.make(args.new, _passphrase_like(args.old, args.new, place, ctx))
     new = place.keyring.public(args.new)
@@ -218,7 +219,7 @@ def _add(args: argparse.Namespace, ctx: Context) -> int:
     from bitstation.trust.roles import OWNER_ROLES
 
     place = _changing(args, ctx)
-    take_elsewhere(args, place.keyring)
+    take_elsewhere(args, place.keyring, args.name)
     if args.name not in place.keyring.names:
         place.keyring.make(args.name, _new_passphrase(args.name, ctx))
     if args.publisher:

@@ -7,7 +7,7 @@ Vault, Sigstore), named by the URI that securesystemslib knows it by.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -31,6 +31,7 @@ from bitstation.core.digest import digest_of
 from bitstation.errors import KeyRefused, StoreCorrupt
 from bitstation.storage.durable import Disk
 from bitstation.storage.faults import disk_errors
+from bitstation.trust.elsewhere import Ask, find_public, open_signer, prove
 
 INDEX_NAME = "keys.json"
 MAX_FILE_BYTES = 1 << 20
@@ -39,9 +40,6 @@ NAME_FIELD = "x-bitstation-name"
 """Field of a public key: what people call it."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-
-Ask = Callable[[str], str]
-"""Asks a person for the passphrase of the key of a name; empty: none."""
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -89,9 +87,16 @@ class Keyring:
             self._disk.write_file(self.public_file(name), public)
         return self._add(name, SSlibKey.from_crypto(private.public_key()), "")
 
-    def add(self, name: str, uri: str, public: Key) -> Key:
-        """Name a key that lives elsewhere; without a URI it signs on another machine only."""
+    def add(self, name: str, uri: str, public: Key | None = None) -> Key:
+        """Name a key that lives elsewhere; without a URI it signs on another machine only.
+
+        Where no public half is given it is asked for. Raises KeyRefused when another key is there.
+        """
         self._check_new(name)
+        if public is None:
+            uri, public = find_public(name, uri, self._ask)
+        if uri:
+            prove(name, uri, public, self._ask)
         return self._add(name, public, uri)
 
     def public_file(self, name: str) -> Path:
@@ -101,9 +106,9 @@ class Keyring:
     def signer(self, name: str) -> Signer:
         """What signs with a key; the passphrase is asked for when the file has one."""
         row, public = self._row(name), self.public(name)
+        if row.uri:
+            return open_signer(name, row.uri, public, self._ask)
         try:
-            if row.uri:
-                return Signer.from_priv_key_uri(row.uri, public, lambda _what: self._ask(name))
             return CryptoSigner(self._private(name), public)  # type: ignore[arg-type]
         except (ValueError, TypeError, UnsupportedLibraryError) as error:
             raise KeyRefused(name=name, detail=str(error)) from error
