@@ -93,6 +93,26 @@ def test_keys_that_another_program_keeps_in_files(
     assert "owner-4" in bitstation("keys", "status", "--keys", keys).out
 
 
+def test_an_owner_takes_a_new_key_that_never_leaves_his_machine(
+    keys: Path, tmp_path: Path, bitstation: Bitstation
+) -> None:
+    """He signs with both, for the former owners and the next must be enough each."""
+    assert bitstation("keys", "init", "--keys", keys).code == 0
+    own = tmp_path / "own"
+    assert bitstation("keys", "new", "owner-1b", "--keys", own).code == 0
+    for name in ("owner-1", "owner-2"):
+        (keys / f"{name}.pem").rename(own / f"{name}.pem")
+    words = ("owner-1", "owner-1b", "--public", f"owner-1b={own / 'owner-1b.pub'}")
+    ended = bitstation("keys", "rotate", *words, "--keys", keys, "--json")
+    assert ended.code == 70
+    assert {wait["role"] for wait in ended.object["waits"]} == {"root", "targets"}
+    draft = ended.object["draft"]
+    assert bitstation("keys", "sign", draft, "--keys", own, "--yes").code == 0
+    assert bitstation("keys", "sign", draft, "--keys", keys, "--yes").code == 0
+    assert "owner-1b" in bitstation("keys", "status", "--keys", keys).out
+    assert sorted(path.stem for path in keys.glob("owner*.pem")) == ["owner-3"]
+
+
 @pytest.mark.parametrize(
     ("uri", "extra"),
     [
