@@ -67,8 +67,8 @@ class Draft(msgspec.Struct, frozen=True):
     def awaited(self) -> Iterator[File]:
         """Files that people sign: those of owners, and what a publisher begins with."""
         for file in self.files:
-            is_begun = file.role not in (SNAPSHOT, TIMESTAMP, REQUIREMENTS) and file.version == 1
-            if file.role in OWNER_ROLES or (is_begun and "-" not in file.role):
+            is_of_hq = file.role in (SNAPSHOT, TIMESTAMP, REQUIREMENTS)
+            if file.role in OWNER_ROLES or (not is_of_hq and file.version == 1):
                 yield file
 
     def waits(self) -> list[Wait]:
@@ -123,7 +123,7 @@ class Draft(msgspec.Struct, frozen=True):
     def _check_before(self) -> None:
         if not self.before:
             named = {file.role for file in self.files}
-            if not named >= {ROOT, TARGETS, SNAPSHOT, TIMESTAMP}:
+            if {ROOT, TARGETS, SNAPSHOT, TIMESTAMP} - named:
                 raise _refused(ROOT, "there is nothing that it follows")
             return
         if [file.role for file in self.before] != [ROOT, TARGETS]:

@@ -24,13 +24,13 @@ from bitstation.trust.roles import (
 from bitstation.trust.signing import bins_of, publishers_of, tools_of
 
 
-def faults_of(role: str, signed: Signed) -> Iterator[str]:
+def faults_of(role: str, signed: Root | Targets) -> Iterator[str]:
     """What in the next metadata of a role could not be seen by who signs it."""
     if isinstance(signed, Root):
         yield from _faults_of_root(signed)
-    elif isinstance(signed, Targets) and role == TARGETS:
+    elif role == TARGETS:
         yield from _faults_of_publishers(signed)
-    elif isinstance(signed, Targets):
+    else:
         keys = signed.delegations.keys if signed.delegations else {}
         yield from _faults_of_keys(keys, [list(keys)])
         if signed.to_dict() != _dated(bins_of(role, list(keys.values()), signed.expires), signed):
