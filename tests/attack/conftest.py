@@ -16,6 +16,7 @@ from bitstation.testing.signed import SignedShelf
 from bitstation.testing.web_server import WebServer, serving
 from bitstation.transport.hq import HqSource
 from bitstation.worker import history, intake, run
+from tests.attack import ceremony as signed
 from tests.attack import trusting
 from tests.attack.clock import Clock
 from tests.attack.entrances import Entrances
@@ -170,3 +171,19 @@ def pinned(tmp_path: Path, shelf: SignedShelf) -> DeltaUpdater:
     updater.update(shelf.source())
     shelf.publish(trusting.NEW)
     return updater
+
+
+@pytest.fixture
+def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> signed.Apart:
+    """A place whose owners took their keys away; a worker has the first of two releases."""
+    monkeypatch.setenv("BITSTATION_PASSPHRASE", signed.PASSPHRASE)
+    monkeypatch.delenv("BITSTATION_KEYS", raising=False)
+    made = signed.Apart(tmp_path)
+    ceremony = made.ceremony
+    assert ceremony.command("init", "--owners", ",".join(signed.OWNERS), "--publisher", "acme") == 0
+    ceremony.publish(signed.FIRST)
+    assert ceremony.join() == 0
+    assert ceremony.update(signed.FIRST) == "1.0.0"
+    made.part()
+    ceremony.publish(signed.SECOND)
+    return made

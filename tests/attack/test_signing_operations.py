@@ -10,58 +10,18 @@ from pathlib import Path
 import pytest
 from tuf.api.metadata import TargetFile, Targets
 
-from bitstation import BitStationError, DeltaUpdater
+from bitstation import BitStationError
 from bitstation.cli.main import main
 from bitstation.errors import KeyRefused, NotSigned
 from bitstation.testing.faulty_disk import QuickDisk
-from bitstation.testing.memory_source import MemorySource
-from bitstation.testing.releases import TOOL_ID, Release, make_release
+from bitstation.testing.releases import TOOL_ID, make_release
 from bitstation.testing.signed import OWNERS, PUBLISHER_KEY, SignedShelf
 from bitstation.trust.ceremony import Roster
 from bitstation.trust.keyring import Keyring
 from bitstation.trust.place import Place
 from bitstation.trust.roles import ONLINE_LIFE, RENEWED_AFTER, file_name
 from bitstation.trust.signing import File, ReleaseName
-
-FIRST = make_release({"a": b"1"}, "1.0.0")
-SECOND = make_release({"a": b"2"}, "1.1.0")
-THIRD = make_release({"a": b"3"}, "1.2.0")
-PASSPHRASE = "correct horse battery staple"
-
-
-class Ceremony:
-    """A folder of keys made by the command, and a worker who joined by it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.keys = folder / "keys"
-        self.worker = DeltaUpdater(folder / "tools" / TOOL_ID, disk=QuickDisk())
-
-    def command(self, *words: str) -> int:
-        return main(["keys", *words, "--keys", str(self.keys), "--lang", "en", "-q"])
-
-    def place(self) -> Place:
-        keyring = Keyring(self.keys, lambda _name: PASSPHRASE, QuickDisk())
-        return Place(self.keys / "metadata", keyring, ONLINE_LIFE, disk=QuickDisk())
-
-    def publish(self, release: Release) -> None:
-        manifest = release.manifest
-        self.place().sign(ReleaseName(TOOL_ID, release.version, manifest.encode()))
-
-    def join(self) -> int:
-        root = max((self.keys / "metadata").glob("*.root.json"))
-        words = ("join", str(root), "--yes", "--root", str(self.worker.root.path), "-q")
-        return main(list(words))
-
-    def update(self, *releases: Release) -> str:
-        """Version that is current then, or the code of the error."""
-        source = MemorySource(*releases)
-        files = (self.keys / "metadata").glob("*.json")
-        source.metadata = {path.name: path.read_bytes() for path in files}
-        try:
-            self.worker.update(source)
-        except BitStationError as error:
-            return error.code
-        return str(self.worker.tree.current_version())
+from tests.attack.ceremony import FIRST, PASSPHRASE, SECOND, THIRD, Ceremony
 
 
 @pytest.fixture
@@ -174,6 +134,27 @@ def test_s09_wrong_key_picked(tmp_path: Path, ceremony: Ceremony) -> None:
             ONLINE_LIFE,
             disk=QuickDisk(),
         ).found(Roster(OWNERS, 2, "acme", "k", "o"))
+
+
+BOLT = make_release({"b": b"1"}, "1.0.0", tool_id="bolt-tool")
+
+
+def test_s09_a_publisher_who_came_later_signs_his_own_tools(ceremony: Ceremony) -> None:
+    assert ceremony.command("revoke", "acme") == 0
+    assert ceremony.command("add", "bolt-key", "--publisher", "bolt", "--tools", "bolt-*") == 0
+    manifest = BOLT.manifest.encode()
+    ceremony.place().sign(ReleaseName("bolt-tool", "1.0.0", manifest))
+    found = ceremony.place().chain().find("bolt-tool/1.0.0/manifest.json")
+    assert found is not None
+    assert found[1].startswith("bolt-")
+    # Other tools with the same key; another key is for `rotate`, which signs all anew.
+    assert (
+        ceremony.command("add", "bolt-key", "--publisher", "bolt", "--tools", "bolt-*,nut-*") == 0
+    )
+    assert ceremony.command("add", "bolt-2", "--publisher", "bolt") == 31
+    assert ceremony.command("add", "acme-2", "--publisher", "acme") == 31
+    assert ceremony.command("rotate", "bolt-key", "bolt-2") == 0
+    assert ceremony.place().chain().find("bolt-tool/1.0.0/manifest.json") is not None
 
 
 def test_s10_restore_from_backup(ceremony: Ceremony, tmp_path: Path) -> None:

@@ -9,7 +9,12 @@ CHAIN = (
     "tests/attack/test_trust.py",
     "tests/attack/test_trust_clocks.py",
 )
-KEYS = ("tests/attack/test_signing_operations.py", *CHAIN)
+DRAFTS = (
+    "tests/unit/test_draft.py",
+    "tests/attack/test_drafts_hostile.py",
+    "tests/attack/test_drafts.py",
+)
+KEYS = ("tests/attack/test_signing_operations.py", *DRAFTS, *CHAIN)
 TESTS: dict[str, tuple[str, ...]] = {
     # Below src/bitstation/ (a glob may name several): test files in the order in which they run.
     "core/relpath.py": ("tests/unit/test_relpath.py",),
@@ -40,6 +45,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "trust/walk.py": ("tests/unit/test_carry.py",),
     "trust/chain.py": CHAIN,
     "trust/roles.py": CHAIN,
+    "trust/draft.py": DRAFTS,
+    "trust/plain.py": DRAFTS,
     "trust/changes.py": KEYS,
     "trust/ceremony.py": KEYS,
     "trust/keyring.py": KEYS,

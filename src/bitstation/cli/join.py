@@ -7,13 +7,14 @@ from pathlib import Path
 
 from bitstation.cli.context import Context
 from bitstation.core.digest import Digest, digest_of
+from bitstation.core.mirror import METADATA
 from bitstation.errors import NotSigned, SourceError, UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "where", metavar="WHERE", help="HQ's address, a mirror, or a file with its root"
+        "where", metavar="WHERE", help="HQ, a mirror, signed packages, or a file with the root"
     )
     parser.add_argument(
         "--fingerprint",
@@ -53,9 +54,7 @@ def shown(digest: Digest) -> str:
 
 def _root_of(where: str, ctx: Context) -> bytes:
     """The newest root of a source, or the one in a file. Raises NotSigned, SourceError."""
-    from bitstation.transport.open import open_source
     from bitstation.trust.roles import MAX_BYTES, ROOT
-    from bitstation.trust.walk import newest_root
 
     path = Path(where)
     if path.suffix == ".json" and path.is_file():
@@ -64,12 +63,28 @@ def _root_of(where: str, ctx: Context) -> bytes:
                 return file.read(MAX_BYTES[ROOT])
         except OSError as error:
             raise SourceError(source=where, detail=error.strerror or str(error)) from error
-    named = where if path.exists() or "://" in where else f"http://{where}"
-    source = open_source(named)
-    try:
-        root = newest_root(source.read_metadata)
-    finally:
-        source.close()
+    root = _root_in(path, where) or _root_from(where)
     if root is None:
         raise NotSigned(source=where)
     return root
+
+
+def _root_in(folder: Path, where: str) -> bytes | None:
+    """Root of a folder with signed packages or releases, which alone is no source."""
+    from bitstation.transport.local_file import read_metadata_file
+    from bitstation.trust.walk import newest_root
+
+    return newest_root(
+        lambda name, most_bytes: read_metadata_file(folder / METADATA, name, most_bytes, where)
+    )
+
+
+def _root_from(where: str) -> bytes | None:
+    from bitstation.transport.open import open_source
+    from bitstation.trust.walk import newest_root
+
+    source = open_source(where if Path(where).exists() or "://" in where else f"http://{where}")
+    try:
+        return newest_root(source.read_metadata)
+    finally:
+        source.close()

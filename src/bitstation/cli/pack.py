@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bitstation.cli.context import Context
 from bitstation.cli.display import size_text
+from bitstation.cli.keyring import add_keys, keyring_of
 from bitstation.cli.manifest import add_making
 from bitstation.cli.sizes import parse_size
 from bitstation.cli.validate import add_folders, checked_tools, progress_of, show_warnings
@@ -39,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="cut longer packages into parts of this size (1.9GiB)",
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be packed")
+    add_keys(parser)
     add_making(parser)
 
 
@@ -62,7 +64,8 @@ def run(args: argparse.Namespace, ctx: Context) -> int:
             ctx.note(
                 "  ! " + ctx.gettext("no guide beside the package: install bitstation[publish]")
             )
-        packing = Packing(options, ledger, progress_of(ctx), stop=ctx.stop)
+        keyring = keyring_of(args, ctx)
+        packing = Packing(options, ledger, progress_of(ctx), stop=ctx.stop, keyring=keyring)
         packed, catalog = packing.pack(plans)
     ctx.close()
     for release in packed:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bitstation.cli.context import Context
 from bitstation.cli.display import size_text
+from bitstation.cli.keyring import add_keys, keyring_of
 from bitstation.cli.manifest import add_making
 from bitstation.cli.validate import progress_of
 from bitstation.core.mirror import MAX_BASES
@@ -22,9 +22,6 @@ from bitstation.publisher.publish import Intended, Publication, Published, Publi
 from bitstation.publisher.static_destination import StaticDestination
 from bitstation.storage.ledger import Ledger
 from bitstation.transport.hq import HqClient, token_from
-
-if TYPE_CHECKING:
-    from bitstation.trust.keyring import Keyring
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--to", metavar="DIR", type=Path, help="folder that a web server, a share or a disk serves"
     )
     add_token(parser)
-    parser.add_argument("--keys", type=Path, metavar="DIR", help="folder of keys (BITSTATION_KEYS)")
+    add_keys(parser)
     add_bases(parser)
     add_making(parser)
 
@@ -107,18 +104,10 @@ def send(args: argparse.Namespace, ctx: Context, wishes: list[Wish]) -> int:
 
 def _destination(args: argparse.Namespace, ctx: Context, ledger: Ledger) -> Destination:
     to = getattr(args, "to", None)
-    keyring = _keyring(args, ctx)
+    keyring = keyring_of(args, ctx)
     if to is not None:
         return StaticDestination(to, ledger, ctx.stop, keyring=keyring)
     return HqDestination(open_client(args, ctx), ctx.stop, keyring=keyring)
-
-
-def _keyring(args: argparse.Namespace, ctx: Context) -> Keyring | None:
-    """Keys that sign what is published; None where none are named."""
-    from bitstation.cli.keys import keys_folder, open_keyring
-
-    folder = keys_folder(args)
-    return None if folder is None else open_keyring(folder, ctx)
 
 
 def _warn_of_legacy(told: Intended | Published, ctx: Context) -> None:

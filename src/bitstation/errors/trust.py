@@ -86,6 +86,16 @@ class KeyRefused(TrustError):
     message = "{name}: {detail}"
 
 
+class SignerMissing(TrustError):
+    """A key lives where only packages reach that are not installed."""
+
+    code = "signer-missing"
+    message = (
+        "{name}: its key lives in '{scheme}:', which needs packages that are missing: {detail}"
+    )
+    hint = 'install them with: pip install "securesystemslib[{extra}]"'
+
+
 class TokenRefused(TrustError):
     """HQ did not accept the token, or none was given."""
 

@@ -10,7 +10,7 @@ from typing import Self
 
 from bitstation import host
 from bitstation.core.mirror import METADATA
-from bitstation.errors import StoreLocked
+from bitstation.errors import KeyRefused, StoreLocked
 from bitstation.hq.database import Database
 from bitstation.hq.guides import Guides
 from bitstation.hq.listing import Listing
@@ -54,7 +54,7 @@ class Headquarters:
             self.blobs = BlobFolder(folder, disk)
             self.blobs.sweep_incoming(_ABANDONED_UPLOAD_S)
             self._database = Database(folder / "hq.sqlite3")
-            signing = _signing(keys or folder / KEYS_NAME, disk)
+            signing = _signing(keys or folder / KEYS_NAME, disk, is_given=keys is not None)
         except BaseException:
             self._lock.release()
             raise
@@ -85,12 +85,15 @@ class Headquarters:
         self.blobs.check()
 
 
-def _signing(keys: Path, disk: Disk) -> Place:
-    """What HQ signs; where there are no keys yet it makes its own."""
+def _signing(keys: Path, disk: Disk, *, is_given: bool) -> Place:
+    """What HQ signs; where it was given no keys and has none yet, it makes its own."""
     passphrase = os.environ.get("BITSTATION_PASSPHRASE", "")
     keyring = Keyring(keys, lambda _name: passphrase, disk)
     signing = Place(keys / METADATA, keyring, ONLINE_LIFE, disk=disk)
     if not signing.exists:
+        if is_given:
+            # Of owners who have not all signed yet: keys of HQ's own would take their place.
+            raise KeyRefused(name=str(keys), detail="'bitstation keys init' is not finished there")
         signing.found()
     signing.renew()
     return signing

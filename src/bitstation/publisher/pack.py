@@ -29,6 +29,7 @@ from bitstation.publisher.package import DEFAULT_MAX_ASSET_BYTES, Asset, Package
 from bitstation.publisher.progress import Progress
 from bitstation.publisher.prove import prove_package
 from bitstation.publisher.publication import Publication
+from bitstation.publisher.signing import FolderSigner
 from bitstation.publisher.validate import CheckedTool, raise_faults
 from bitstation.recipes.release import make_release
 from bitstation.storage.durable import Disk
@@ -37,6 +38,8 @@ from bitstation.storage.hashing import Stop
 from bitstation.storage.ledger import Ledger
 from bitstation.storage.reuse import move_file
 from bitstation.transport.folder import FolderSource
+from bitstation.trust.keyring import Keyring
+from bitstation.trust.signing import ReleaseName
 
 WORK_NAME = ".packing"
 
@@ -108,8 +111,10 @@ def _planned(
 class Packing:
     """Packs planned releases into ``options.out``.
 
-    Raises FileChanged, StoreError, DiskFull, StoreLocked, UpdateCancelled, and what installing a
-    package raises when it is not good.
+    With a ``keyring`` releases are signed, too, below ``metadata/`` beside them.
+
+    Raises FileChanged, StoreError, DiskFull, StoreLocked, UpdateCancelled, what installing a
+    package raises when it is not good, and what ``FolderSigner`` raises.
     """
 
     def __init__(
@@ -120,6 +125,7 @@ class Packing:
         *,
         disk: Disk | None = None,
         stop: Stop | None = None,
+        keyring: Keyring | None = None,
     ) -> None:
         self._options = options
         self._ledger = ledger
@@ -127,6 +133,7 @@ class Packing:
         self._disk = disk or Disk()
         self._stop = stop
         self._work = host.native_path(options.out.absolute()) / WORK_NAME
+        self._signer = FolderSigner(self._work.parent, keyring) if keyring else None
 
     def pack(self, plans: Sequence[PlannedRelease]) -> tuple[list[PackedRelease], Catalog]:
         """Write, prove and move in what is not there yet, then the catalogue and the checksums."""
@@ -137,6 +144,9 @@ class Packing:
             for plan in plans:
                 # Once more, for another run may have published since they were planned.
                 publication.refuse_conflict(plan.manifest)
+                if self._signer is not None:
+                    # Before a package is replaced whose manifest was signed with another time.
+                    self._signer.check(_release_name(plan.manifest))
             packed = {
                 plan.tool.tool_id: found
                 for plan in plans
@@ -148,6 +158,8 @@ class Packing:
             catalog = self._merged(publication.catalog, releases)
             for release in releases:
                 self._guide(release)
+            if self._signer is not None:
+                self._signer.sign(*(_release_name(plan.manifest) for plan in plans))
             self._disk.write_file(out / CATALOG_NAME, catalog.encode())
             write_checksums(out, self._disk, self._ledger)
         return releases, catalog
@@ -245,6 +257,10 @@ class Packing:
         # created_at begins YYYY-MM-DD.
         days = [(one.plan.manifest.created_at or "")[:10].replace("-", ".") for one in packed]
         return merge_catalog(earlier, rows, day=max(days), release_tag=options.release_tag)
+
+
+def _release_name(manifest: Manifest) -> ReleaseName:
+    return ReleaseName(manifest.tool_id, manifest.tool_version, manifest.encode())
 
 
 def _needed_bytes(plans: Sequence[PlannedRelease]) -> int:

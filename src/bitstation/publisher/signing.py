@@ -51,15 +51,32 @@ class HqSigner:
                     raise
 
 
-def static_place(root: Path, keyring: Keyring) -> Place:
-    """Metadata of a static mirror; a new one begins with those that lie beside the keys.
+class FolderSigner:
+    """Signs what is published in a folder, below ``metadata/`` there.
 
-    Raises NotSigned where there are none.
+    A new folder begins with what lies beside the keys. Raises NotSigned where there is nothing,
+    or no key here may sign for the tool; ReleaseConflict.
     """
-    place = Place(root / METADATA, keyring, STATIC_LIFE)
-    own = Place(keyring.folder / METADATA, keyring, STATIC_LIFE)
-    if not place.exists:
-        if not own.exists:
-            raise NotSigned(source=str(keyring.folder))
-        place.begin_as(own)
-    return place
+
+    def __init__(self, root: Path, keyring: Keyring) -> None:
+        self._place = Place(root / METADATA, keyring, STATIC_LIFE)
+        self._own = Place(keyring.folder / METADATA, keyring, STATIC_LIFE)
+
+    def check(self, release: ReleaseName) -> None:
+        """Raise what ``sign`` would; nothing is written."""
+        self._known().check(release)
+
+    def sign(self, *releases: ReleaseName) -> None:
+        """Sign releases; where all are signed already, what there is holds longer."""
+        place = self._place
+        if not place.exists:
+            place.begin_as(self._known())
+        for release in releases:
+            place.sign(release)
+        place.renew()
+
+    def _known(self) -> Place:
+        known = self._place if self._place.exists else self._own
+        if not known.exists:
+            raise NotSigned(source=str(known.keyring.folder))
+        return known

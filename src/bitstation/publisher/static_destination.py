@@ -24,7 +24,7 @@ from bitstation.core.wire import BlobRef, BlobWanted, GuideRef, ReleaseOffer
 from bitstation.errors import DiskFull, ReleaseConflict, StoreLocked
 from bitstation.publisher.copying import BlobCopier
 from bitstation.publisher.destination import Cargo, Destination, Held, Shipment
-from bitstation.publisher.signing import static_place
+from bitstation.publisher.signing import FolderSigner
 from bitstation.publisher.static_catalog import update_catalog
 from bitstation.storage.durable import Disk
 from bitstation.storage.faults import disk_errors, free_bytes
@@ -128,7 +128,7 @@ class StaticDestination(Destination):
         if self._keyring is not None:
             data = self._source.read_object(blob.sha256, blob.size)
             name = ReleaseName(manifest.tool_id, manifest.tool_version, data)
-            static_place(self._root, self._keyring).sign(name)
+            FolderSigner(self._root, self._keyring).sign(name)
 
     def show(self, offer: ReleaseOffer) -> None:
         """Make a release visible, or what was added to it."""

@@ -88,21 +88,24 @@ def first_files(
 ) -> list[File]:
     """The first metadata of a place, in the order of writing; nothing is published yet.
 
-    ``life`` is that of the snapshot and the timestamp. Raises KeyRefused.
+    Owners and publisher sign where their keys are here. ``life`` is that of the snapshot and the
+    timestamp. Raises KeyRefused.
     """
     roster.check()
     now = now.replace(microsecond=0)
-    owners = [keyring.signer(name) for name in roster.owners]
-    publisher, online = keyring.signer(roster.publisher_key), keyring.signer(roster.online_key)
-    root = _root([keyring.public(name) for name in roster.owners], roster.threshold, now)
+    keys = [keyring.public(name) for name in roster.owners]
+    owners = [keyring.signer(name) for name in keyring.find(key.keyid for key in keys)]
+    key, online = keyring.public(roster.publisher_key), keyring.signer(roster.online_key)
+    publisher = [keyring.signer(name) for name in keyring.find([key.keyid])]
+    root = _root(keys, roster.threshold, now)
     for role in ONLINE_ROLES:
         root.add_key(keyring.public(roster.online_key), role)
     targets = Targets(expires=now + OFFLINE_LIFE, delegations=Delegations({}, roles={}))
-    delegate(targets, roster.publisher, keyring.public(roster.publisher_key), roster.tools)
+    delegate(targets, roster.publisher, key, roster.tools)
     _delegate(targets, REQUIREMENTS, keyring.public(roster.online_key), [f"{REQUIREMENTS}/*"])
     signed = [
         (TARGETS, signed_bytes(targets, owners)),
-        (roster.publisher, signed_bytes(bins_of(roster.publisher, [publisher], now), [publisher])),
+        (roster.publisher, signed_bytes(bins_of(roster.publisher, [key], now), publisher)),
         (REQUIREMENTS, signed_bytes(Targets(expires=now + OFFLINE_LIFE), [online])),
     ]
     snapshot = Snapshot(expires=now + life)

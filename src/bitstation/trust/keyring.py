@@ -7,10 +7,11 @@ Vault, Sigstore), named by the URI that securesystemslib knows it by.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -18,24 +19,27 @@ from cryptography.hazmat.primitives.serialization import (
     KeySerializationEncryption,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     load_pem_private_key,
+    load_pem_public_key,
 )
 from securesystemslib.exceptions import UnsupportedLibraryError
+from securesystemslib.formats import encode_canonical
 from securesystemslib.signer import CryptoSigner, Key, Signer, SSlibKey
 
+from bitstation.core.digest import digest_of
 from bitstation.errors import KeyRefused, StoreCorrupt
 from bitstation.storage.durable import Disk
 from bitstation.storage.faults import disk_errors
+from bitstation.trust.elsewhere import Ask, find_public, open_signer, prove
 
 INDEX_NAME = "keys.json"
 MAX_FILE_BYTES = 1 << 20
+PUBLIC_SUFFIX = ".pub"
 NAME_FIELD = "x-bitstation-name"
 """Field of a public key: what people call it."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-
-Ask = Callable[[str], str]
-"""Asks a person for the passphrase of the key of a name; empty: none."""
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -66,44 +70,75 @@ class Keyring:
         return Key.from_dict(row.keyid, {**row.public})
 
     def make(self, name: str, passphrase: str = "") -> Key:
-        """A new key in a file that only its owner may read. Crash: a file that no name leads to."""
+        """A new key in a file that only its owner may read, and its public half in one for others.
+
+        Crash: files that no name leads to.
+        """
         self._check_new(name)
         private = Ed25519PrivateKey.generate()
         sealing: KeySerializationEncryption = NoEncryption()
         if passphrase:
             sealing = BestAvailableEncryption(passphrase.encode())
         data = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, sealing)
+        public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         with disk_errors(self.folder):
             self._disk.make_dir(self.folder, private=True)
             self._disk.write_file(self._file(name), data, private=True)
+            self._disk.write_file(self.public_file(name), public)
         return self._add(name, SSlibKey.from_crypto(private.public_key()), "")
 
-    def add(self, name: str, uri: str, public: Key) -> Key:
-        """Name a key that lives elsewhere."""
+    def add(self, name: str, uri: str, public: Key | None = None) -> Key:
+        """Name a key that lives elsewhere; without a URI it signs on another machine only.
+
+        Where no public half is given it is asked for. Raises KeyRefused when another key is there.
+        """
         self._check_new(name)
+        if public is None:
+            uri, public = find_public(name, uri, self._ask)
+        if uri:
+            prove(name, uri, public, self._ask)
         return self._add(name, public, uri)
+
+    def public_file(self, name: str) -> Path:
+        """Where the public half of a key is that was made here."""
+        return self.folder / f"{name}{PUBLIC_SUFFIX}"
 
     def signer(self, name: str) -> Signer:
         """What signs with a key; the passphrase is asked for when the file has one."""
         row, public = self._row(name), self.public(name)
+        if row.uri:
+            return open_signer(name, row.uri, public, self._ask)
         try:
-            if row.uri:
-                return Signer.from_priv_key_uri(row.uri, public, lambda _what: self._ask(name))
             return CryptoSigner(self._private(name), public)  # type: ignore[arg-type]
         except (ValueError, TypeError, UnsupportedLibraryError) as error:
             raise KeyRefused(name=name, detail=str(error)) from error
 
     def is_sealed(self, name: str) -> bool:
-        """Say whether a key's file has a passphrase; of a key that lives elsewhere, no."""
+        """Say whether a key's file has a passphrase, as one that was carried away is held to have.
+
+        Of a key that lives elsewhere, no.
+        """
         if self._row(name).uri:
             return False
-        with disk_errors(self._file(name)):
-            return b"ENCRYPTED" in self._file(name).read_bytes()[:MAX_FILE_BYTES]
+        path = self._file(name)
+        with disk_errors(path):
+            return not path.is_file() or b"ENCRYPTED" in path.read_bytes()[:MAX_FILE_BYTES]
 
     def find(self, keyids: Iterable[str]) -> list[str]:
-        """Names of the keys here that have one of these ids."""
+        """Names of the keys here that have one of these ids, but for those carried away."""
         wanted = set(keyids)
-        return [name for name, row in self._rows.items() if row.keyid in wanted]
+        rows = [row for row in self._rows.values() if row.keyid in wanted]
+        return [row.name for row in rows if row.uri or self._file(row.name).is_file()]
+
+    def learn(self, keys: Iterable[Key]) -> None:
+        """Know keys by the names they carry, where their files lie here and no list has them.
+
+        So owners keep one file each. It is not written down: what the file holds is not seen yet.
+        """
+        for key in keys:
+            name = name_of(key)
+            if name not in self._rows and self._file(name).is_file():
+                self._rows[name] = _Row(name, key.to_dict(), key.keyid)
 
     def forget(self, name: str) -> None:
         """Remove a key from this folder; what it signed stays signed."""
@@ -113,6 +148,7 @@ class Keyring:
         if not row.uri:
             with disk_errors(self.folder):
                 self._disk.remove(self._file(name))
+                self._disk.remove(self.public_file(name))
 
     def _private(self, name: str) -> object:
         with disk_errors(self._file(name)):
@@ -167,6 +203,22 @@ class Keyring:
         with disk_errors(self.folder):
             self._disk.make_dir(self.folder, private=True)
             self._disk.write_file(self.folder / INDEX_NAME, data, private=True)
+
+
+def read_public(path: Path, name: str) -> Key:
+    """Public key in a PEM file, for a key of that name. Raises KeyRefused, StoreError."""
+    with disk_errors(path), path.open("rb") as file:
+        data = file.read(MAX_FILE_BYTES)
+    try:
+        return SSlibKey.from_crypto(load_pem_public_key(data))
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise KeyRefused(name=name, detail=f"{path} holds no public key: {error}") from error
+
+
+def keyid_of(key: Key) -> str:
+    """Id that a key must have: by it, old and new are told apart. Source: TUF 1.0.33, 4.2."""
+    facts = {"keytype": key.keytype, "scheme": key.scheme, "keyval": key.keyval}
+    return digest_of((encode_canonical(facts) or "").encode())
 
 
 def name_of(key: Key) -> str:

@@ -17,20 +17,26 @@ from bitstation.storage.durable import Disk
 from bitstation.storage.faults import disk_errors
 from bitstation.trust.ceremony import HQ_ROSTER, Roster, first_files, make_keys
 from bitstation.trust.chain import Chain, check_root, signed_time, utc_now
+from bitstation.trust.draft import NAME as DRAFT_NAME
+from bitstation.trust.draft import Draft
+from bitstation.trust.files import read_file
 from bitstation.trust.keyring import Keyring
 from bitstation.trust.roles import (
     MAX_TARGETS_BYTES,
     RENEWED_AFTER,
     ROOT,
+    TARGETS,
     TIMESTAMP,
     file_name,
     is_packed,
+    max_bytes,
     release_path,
     requirement_path,
 )
 from bitstation.trust.signing import (
     File,
     ReleaseName,
+    check_first,
     check_next,
     check_versions,
     is_signed,
@@ -76,10 +82,17 @@ class Place:
         """Say whether anything was ever signed here."""
         return (self.folder / file_name(TIMESTAMP)).is_file()
 
-    def found(self, roster: Roster = HQ_ROSTER) -> None:
-        """Make the keys that are lacking, and sign the first metadata."""
+    def found(self, roster: Roster = HQ_ROSTER) -> Draft | None:
+        """Make the keys that are lacking, and sign the first metadata.
+
+        Where others have to sign them, too, nothing is written here and the answer is the draft.
+        """
         make_keys(self.keyring, roster)
-        self._write(first_files(self.keyring, roster, self._clock(), self._life))
+        files = first_files(self.keyring, roster, self._clock(), self._life)
+        if (draft := Draft(tuple(files))).waits():
+            return draft
+        self._write(files)
+        return None
 
     def begin_as(self, other: Place) -> None:
         """Show what another place shows. Crash: the timestamp comes last."""
@@ -92,16 +105,7 @@ class Place:
         """A file as workers get it; None where there is none. Raises SignatureRefused."""
         if not is_metadata_name(name):
             return None
-        path = self.folder / name
-        with disk_errors(path):
-            try:
-                with path.open("rb") as file:
-                    data = file.read(most_bytes + 1)
-            except FileNotFoundError:
-                return None
-        if len(data) > most_bytes:
-            raise SignatureRefused(source=str(path), what=name, detail="it is too large")
-        return data
+        return read_file(self.folder / name, most_bytes)
 
     def first_root(self) -> bytes:
         """What workers pin who join now: the newest root, which needs no earlier one."""
@@ -113,6 +117,12 @@ class Place:
     def chain(self) -> Chain:
         """What is signed here now."""
         return open_chain(self.first_root(), self.read, str(self.folder))
+
+    def check(self, release: ReleaseName) -> None:
+        """Raise what ``sign`` would: ReleaseConflict, NotSigned."""
+        chain = self.chain()
+        if not is_signed(chain, release):
+            publisher_for(chain, self.keyring, release)
 
     def sign(self, release: ReleaseName) -> None:
         """Sign a release with a publisher's key that lies here. Raises NotSigned without one."""
@@ -144,13 +154,49 @@ class Place:
             check_versions(chain, files)
             self._seal(chain, files, paths)
 
-    def change(self, make: Callable[[Chain, Keyring, datetime], list[File]]) -> None:
-        """Sign what ``make`` makes of what is here: other keys, other publishers."""
+    def change(self, make: Callable[[Chain, Keyring, datetime], list[File]]) -> Draft | None:
+        """Sign what ``make`` makes of what is here: other keys, other publishers.
+
+        Where others have to sign it, too, nothing is changed here and the answer is the draft.
+        """
         with self._lock:
             chain = self.chain()
             files = make(chain, self.keyring, self._clock())
+            draft = Draft(tuple(files), self._before(chain))
+            if draft.waits():
+                return draft
             check_versions(chain, files)
             self._seal(chain, files, [])
+            return None
+
+    def check_draft(self, draft: Draft) -> None:
+        """Refuse a draft that no owner should sign, or that replaces other than is here."""
+        draft.check()
+        for file in draft.before:
+            if self.read(file.name, max_bytes(file.role)) not in (None, file.data):
+                detail = f"what it replaces is not the {file.name} of {self.folder}"
+                raise SignatureRefused(source=DRAFT_NAME, what=file.role, detail=detail)
+
+    def is_of(self, draft: Draft) -> bool:
+        """Say whether a draft is to be taken in here: by the place itself, and its online key."""
+        root, _targets = draft.then()
+        is_online = bool(self.keyring.find(root.roles[TIMESTAMP].keyids))
+        return is_online and self.exists == bool(draft.before)
+
+    def take_in(self, draft: Draft) -> None:
+        """Take in a draft that all have signed who must, when every worker would.
+
+        Raises what ``accept`` raises.
+        """
+        with self._lock:
+            self.check_draft(draft)
+            if draft.before:
+                self.accept(draft.files)
+                return
+            check_first(draft.files)
+            self._write(draft.files)
+            # Others took their time to sign.
+            self.renew()
 
     def renew(self) -> bool:
         """Sign snapshot and timestamp anew, once they are a day old; says whether it did."""
@@ -172,6 +218,12 @@ class Place:
         sealed = seal(chain, files, signer, self._life, self._clock())
         check_next(chain, self.first_root(), self.read, sealed, paths)
         self._write(sealed)
+
+    def _before(self, chain: Chain) -> tuple[File, ...]:
+        versions = {ROOT: chain.root.version, TARGETS: chain.targets.version}
+        names = [(role, file_name(role, version)) for role, version in versions.items()]
+        found = [(name, self.read(name, max_bytes(role))) for role, name in names]
+        return tuple(File(name, data) for name, data in found if data is not None)
 
     def _online(self, root: Root) -> str:
         found = self.keyring.find(root.roles[TIMESTAMP].keyids)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import msgspec
-from tuf.api.metadata import Key, Role, Signed
+from tuf.api.metadata import Key, Role, Root, Signed, Targets
 
 from bitstation.trust.believed import ReadMetadata
 from bitstation.trust.chain import Chain
@@ -28,7 +29,8 @@ class RoleRow(msgspec.Struct, frozen=True):
     role: str
     threshold: int
     keys: tuple[str, ...]
-    expires: datetime
+    expires: datetime | None = None
+    """None where its own metadata were not read."""
     tools: tuple[str, ...] = ()
 
 
@@ -48,6 +50,24 @@ def roster_of(root: bytes, read: ReadMetadata) -> list[RoleRow]:
     return rows
 
 
+def rows_of(root: Root, targets: Targets) -> list[RoleRow]:
+    """Every role as owners sign it: each key with the start of its id, for names may be equal."""
+    signed = {ROOT: root.expires, TARGETS: targets.expires, TIMESTAMP: None, SNAPSHOT: None}
+    rows = [
+        _row(name, root.roles[name], root.keys, expires, label=_name_and_id)
+        for name, expires in signed.items()
+    ]
+    keys = targets.delegations.keys if targets.delegations else {}
+    for name, role in publishers_of(targets).items():
+        tools = tools_of(role) if name != REQUIREMENTS else ()
+        rows.append(_row(name, role, keys, None, tools, label=_name_and_id))
+    return rows
+
+
+def _name_and_id(key: Key) -> str:
+    return f"{name_of(key)} ({key.keyid[:16]})"
+
+
 def roles_of_key(chain: Chain, keyid: str) -> tuple[str, ...]:
     """Roles that a key signs; of a publisher's key his name."""
     for roles in (ONLINE_ROLES, OWNER_ROLES):
@@ -58,7 +78,13 @@ def roles_of_key(chain: Chain, keyid: str) -> tuple[str, ...]:
 
 
 def _row(
-    name: str, role: Role, keys: dict[str, Key], expires: datetime, tools: tuple[str, ...] = ()
+    name: str,
+    role: Role,
+    keys: dict[str, Key],
+    expires: datetime | None,
+    tools: tuple[str, ...] = (),
+    *,
+    label: Callable[[Key], str] = name_of,
 ) -> RoleRow:
-    names = tuple(name_of(keys[keyid]) for keyid in role.keyids)
-    return RoleRow(name, role.threshold, names, expires.replace(tzinfo=UTC), tools)
+    names = tuple(label(keys[keyid]) for keyid in role.keyids)
+    return RoleRow(name, role.threshold, names, expires and expires.replace(tzinfo=UTC), tools)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
-from securesystemslib.signer import Signer
+from securesystemslib.signer import Key, Signer
 from tuf.api.metadata import (
     DelegatedRole,
     Delegations,
@@ -214,17 +214,35 @@ def check_next(
             raise NotSigned(source=path)
 
 
-def bins_of(publisher: str, signers: Sequence[Signer], now: datetime) -> Targets:
+def check_first(files: Sequence[File]) -> None:
+    """Refuse the first files of a place where a worker would.
+
+    Raises SignatureRefused, NotSigned.
+    """
+    laid = dict(files)
+    root = laid.get(file_name(ROOT, 1))
+    if root is None:
+        raise NotSigned(source="the new metadata")
+    chain = open_chain(root, lambda name, _most: laid.get(name), "the new metadata")
+    for file in files:
+        chain.load_any(file.role)
+
+
+def bins_of(publisher: str, keys: Iterable[Key], now: datetime) -> Targets:
     """A publisher's own metadata: it hands everything on to its bins."""
-    keys = {signer.public_key.keyid: signer.public_key for signer in signers}
-    bins = SuccinctRoles(list(keys), 1, BIN_BITS, publisher)
-    delegations = Delegations(keys, succinct_roles=bins)
+    known = {key.keyid: key for key in keys}
+    bins = SuccinctRoles(list(known), 1, BIN_BITS, publisher)
+    delegations = Delegations(known, succinct_roles=bins)
     return Targets(expires=now.replace(microsecond=0) + OFFLINE_LIFE, delegations=delegations)
 
 
 def signed_bytes(signed: Signed, signers: Iterable[Signer]) -> bytes:
     """Metadata with the signatures of all signers. Raises KeyRefused where one cannot sign."""
-    metadata: Metadata[Any] = Metadata(signed)
+    return more_signed(Metadata(signed), signers)
+
+
+def more_signed(metadata: Metadata[Any], signers: Iterable[Signer]) -> bytes:
+    """Metadata with the signatures of more signers. Raises KeyRefused where one cannot sign."""
     for signer in signers:
         try:
             metadata.sign(signer, append=True)
