@@ -20,7 +20,7 @@ from bitstation.trust.ceremony import Roster
 from bitstation.trust.keyring import Keyring
 from bitstation.trust.place import Place
 from bitstation.trust.roles import ONLINE_LIFE, RENEWED_AFTER, file_name
-from bitstation.trust.signing import File, ReleaseName
+from bitstation.trust.signing import File, ReleaseName, publishers_of
 from tests.attack.ceremony import FIRST, PASSPHRASE, SECOND, THIRD, Ceremony
 
 
@@ -88,6 +88,21 @@ def test_s05_rotate_a_publisher_key(ceremony: Ceremony) -> None:
     assert ceremony.update(FIRST, SECOND) == "1.1.0"
     ceremony.publish(THIRD)
     assert ceremony.update(FIRST, SECOND, THIRD) == "1.2.0"
+
+
+def test_s05_a_publisher_with_a_new_key_keeps_his_place(ceremony: Ceremony) -> None:
+    """Of two who may sign a tool the first is asked first: a rotation must not turn that round."""
+    added = ("add", "bolt-key", "--publisher", "bolt")
+    assert ceremony.command(*added) == 0
+    before = order_of_publishers(ceremony)
+    assert before[-1] == "bolt"
+    assert ceremony.command("rotate", "acme-key", "acme-2") == 0
+    assert order_of_publishers(ceremony) == before
+
+
+def order_of_publishers(ceremony: Ceremony) -> list[str]:
+    chain = ceremony.place().chain()
+    return list(publishers_of(chain.targets))
 
 
 def test_s06_revoke(ceremony: Ceremony) -> None:

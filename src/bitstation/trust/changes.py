@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from securesystemslib.signer import Key
-from tuf.api.metadata import Root, Targets
+from tuf.api.metadata import DelegatedRole, Root, Targets
 
 from bitstation.errors import KeyRefused
 from bitstation.trust.ceremony import delegate
@@ -101,7 +101,8 @@ def rekey_publisher(
 
 def _instead(publisher: str, key: Key, tools: tuple[str, ...]) -> Callable[[Targets], None]:
     def edit(targets: Targets) -> None:
-        dismiss(publisher)(targets)
+        # He keeps his place: of two who may sign a tool the first is asked first.
+        _disarm(targets, publisher)
         admit(publisher, key, tools)(targets)
 
     return edit
@@ -158,12 +159,16 @@ def dismiss(publisher: str) -> Callable[[Targets], None]:
     """Edit of the list of publishers: one less. What he signed installs nowhere any more."""
 
     def edit(targets: Targets) -> None:
-        delegations = targets.delegations
-        roles = delegations.roles if delegations else None
-        if delegations is None or not roles or publisher not in roles:
-            raise KeyRefused(name=publisher, detail="there is no such publisher")
-        for keyid in list(roles[publisher].keyids):
-            targets.revoke_key(keyid, publisher)
-        del roles[publisher]
+        del _disarm(targets, publisher)[publisher]
 
     return edit
+
+
+def _disarm(targets: Targets, publisher: str) -> dict[str, DelegatedRole]:
+    """Take his keys from a publisher; all publishers. Raises KeyRefused where he is none."""
+    roles = targets.delegations.roles if targets.delegations else None
+    if not roles or publisher not in roles:
+        raise KeyRefused(name=publisher, detail="there is no such publisher")
+    for keyid in list(roles[publisher].keyids):
+        targets.revoke_key(keyid, publisher)
+    return roles
