@@ -222,6 +222,17 @@ def test_s09_what_was_signed_once_does_not_become_another(tmp_path: Path) -> Non
     assert shelf.version(role) == 2
 
 
+def test_s09_a_root_under_another_name_is_not_taken_in(tmp_path: Path) -> None:
+    """Well signed, and nobody would ever ask for it: HQ's disk would fill with such."""
+    shelf = SignedShelf(tmp_path)
+    before = shelf.files()
+    data = shelf.forge("root", keys=OWNERS)
+    with pytest.raises(BitStationError) as caught:
+        shelf.place.accept([File("2.junk.root.json", data)])
+    assert caught.value.code == "signature-refused"
+    assert shelf.files() == before
+
+
 @pytest.mark.parametrize("name", ["2.root.json", "1.nobody.json", "1.hq-zz.json"])
 def test_s09_metadata_that_are_none_are_not_taken_in(tmp_path: Path, name: str) -> None:
     shelf = SignedShelf(tmp_path)

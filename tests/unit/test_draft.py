@@ -104,7 +104,27 @@ def test_the_first_version_is_one(keyring: Keyring, first: Draft) -> None:
     root, *others = first.files
     other = File("2.root.json", edited(root, later, owners(keyring)).data)
     refused(Draft((other, *others)), "version 2 does not follow 0")
-    refused(Draft((File("x.root.json", root.data), *others)), "ValueError")
+    refused(Draft((File("x.root.json", root.data), *others)), "another name")
+
+
+@pytest.mark.parametrize("name", ["2.x.root.json", "02.root.json", "2.root", "2.Root.json.json"])
+def test_a_file_has_the_name_that_everybody_asks_for(second: Draft, name: str) -> None:
+    """Else it would be signed and taken in, and nobody would ever see it."""
+    root, *others = second.files
+    refused(Draft((File(name, root.data), *others), second.before), "another name")
+    before = second.before[0]._replace(name=name.replace("2", "1"))
+    refused(Draft(second.files, (before, second.before[1])), "another name")
+
+
+def test_a_publisher_begins_with_the_keys_that_are_shown(keyring: Keyring, first: Draft) -> None:
+    """Else a stranger would sign his releases, and no owner would have seen the key."""
+    begun = bins_of("acme", [keyring.make("stranger")], utc_now())
+    files = tuple(
+        file._replace(data=signed_bytes(begun, [])) if file.name == "1.acme.json" else file
+        for file in first.files
+    )
+    assert files != first.files
+    refused(Draft(files), "not what a publisher begins with")
 
 
 def test_each_file_is_of_the_role_that_its_name_says(
@@ -115,8 +135,8 @@ def test_each_file_is_of_the_role_that_its_name_says(
     begun = bins_of("bolt", [keyring.public("acme-key")], utc_now())
     bolt = File("1.bolt.json", signed_bytes(begun, []))
     refused(Draft((*second.files, bolt), second.before), "it is no publisher")
-    in_a_bin = File("1.acme-00.json", first.files[2].data)
-    refused(Draft((*second.files, in_a_bin), second.before), "not what a publisher begins with")
+    in_a_bin = File("1.acme_00.json", first.files[2].data)
+    refused(Draft((*second.files, in_a_bin), second.before), "it is no publisher")
 
 
 def without_delegations(targets: Targets) -> None:

@@ -49,6 +49,8 @@ class Draft(msgspec.Struct, frozen=True):
 
     def check(self) -> None:
         """Raise for what no owner should sign: see ``trust/plain.py`` for the last part."""
+        for file in (*self.before, *self.files):
+            file.check_name()
         self._check_before()
         roles = [file.role for file in self.files]
         if len(set(roles)) != len(roles) or (self.before and {SNAPSHOT, TIMESTAMP} & set(roles)):
@@ -61,7 +63,7 @@ class Draft(msgspec.Struct, frozen=True):
                     raise _refused(file.role, f"version {file.version} does not follow {known}")
                 if metadata.signed.version != file.version:
                     raise _refused(file.role, f"its version is not {file.version}")
-            _check_plain(file.role, metadata)
+            _check_plain(file.role, metadata, list(self._may_sign(file.role).values()))
             self._check_signatures(file.role, metadata)
 
     def awaited(self) -> Iterator[File]:
@@ -145,7 +147,7 @@ class Draft(msgspec.Struct, frozen=True):
         known = self._may_sign(role)
         for keyid, signature in metadata.signatures.items():
             if keyid not in known:
-                raise _refused(role, f"key {keyid[:16]} signed it, and is none of its keys")
+                raise _refused(role, f"key {str(keyid)[:16]} signed it, and is none of its keys")
             with _refusing(role):
                 known[keyid].verify_signature(signature, metadata.signed_bytes)
 
@@ -180,9 +182,9 @@ def _refusing(role: str) -> Iterator[None]:
         raise _refused(role, f"{type(error).__name__}: {error}") from error
 
 
-def _check_plain(role: str, metadata: Metadata[Any]) -> None:
+def _check_plain(role: str, metadata: Metadata[Any], keys: Sequence[Key] = ()) -> None:
     with _refusing(role):
-        for fault in faults_of(role, metadata.signed):
+        for fault in faults_of(role, metadata.signed, keys):
             raise _refused(role, fault)
 
 

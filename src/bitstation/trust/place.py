@@ -172,8 +172,9 @@ class Place:
     def check_draft(self, draft: Draft) -> None:
         """Refuse a draft that no owner should sign, or that replaces other than is here."""
         draft.check()
-        for file in draft.before:
-            if self.read(file.name, max_bytes(file.role)) not in (None, file.data):
+        # Where there are metadata, what is not among them is not what they are replaced by.
+        for file in draft.before if self.exists else ():
+            if self.read(file.name, max_bytes(file.role)) != file.data:
                 detail = f"what it replaces is not the {file.name} of {self.folder}"
                 raise SignatureRefused(source=DRAFT_NAME, what=file.role, detail=detail)
 

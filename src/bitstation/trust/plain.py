@@ -7,7 +7,7 @@ publishers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from securesystemslib.signer import Key
 from tuf.api.metadata import DelegatedRole, Delegations, Role, Root, Signed, Targets
@@ -24,8 +24,11 @@ from bitstation.trust.roles import (
 from bitstation.trust.signing import bins_of, publishers_of, tools_of
 
 
-def faults_of(role: str, signed: Root | Targets) -> Iterator[str]:
-    """What in the next metadata of a role could not be seen by who signs it."""
+def faults_of(role: str, signed: Root | Targets, own: Sequence[Key] = ()) -> Iterator[str]:
+    """What in the next metadata of a role could not be seen by who signs it.
+
+    ``own``: the keys that the list of publishers, which is shown, gives to a publisher.
+    """
     if isinstance(signed, Root):
         yield from _faults_of_root(signed)
     elif role == TARGETS:
@@ -33,7 +36,7 @@ def faults_of(role: str, signed: Root | Targets) -> Iterator[str]:
     else:
         keys = signed.delegations.keys if signed.delegations else {}
         yield from _faults_of_keys(keys, [list(keys)])
-        if signed.to_dict() != _dated(bins_of(role, list(keys.values()), signed.expires), signed):
+        if signed.to_dict() != _dated(bins_of(role, own, signed.expires), signed):
             yield "it is not what a publisher begins with"
 
 

@@ -62,6 +62,19 @@ class File(NamedTuple):
         """Version that its name states; that of the timestamp states none. Raises ValueError."""
         return int(self.name.partition(".")[0])
 
+    def check_name(self) -> None:
+        """Refuse a name that is not the one of its role and version: nobody would ask for it.
+
+        Raises SignatureRefused.
+        """
+        try:
+            known = file_name(self.role, None if self.role == TIMESTAMP else self.version)
+        except ValueError:
+            known = ""
+        if self.name != known:
+            detail = "its file has another name than such metadata have"
+            raise SignatureRefused(source="the new metadata", what=self.role[:64], detail=detail)
+
 
 class ReleaseName(NamedTuple):
     """A release, and the digest of its manifest as it is published."""
@@ -171,6 +184,7 @@ def tools_of(delegation: DelegatedRole) -> tuple[str, ...]:
 def check_versions(chain: Chain, files: Sequence[File]) -> None:
     """Refuse files that do not follow what is there, one version on. Raises SignatureRefused."""
     for file in files:
+        file.check_name()
         meta = chain.snapshot.meta.get(f"{file.role}.json")
         known = chain.root.version if file.role == ROOT else meta.version if meta else 0
         if file.version != known + 1:
@@ -219,6 +233,8 @@ def check_first(files: Sequence[File]) -> None:
 
     Raises SignatureRefused, NotSigned.
     """
+    for file in files:
+        file.check_name()
     laid = dict(files)
     root = laid.get(file_name(ROOT, 1))
     if root is None:
