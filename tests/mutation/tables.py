@@ -47,12 +47,15 @@ TESTS: dict[str, tuple[str, ...]] = {
     "trust/roles.py": CHAIN,
     "trust/draft.py": DRAFTS,
     "trust/plain.py": DRAFTS,
-    "trust/changes.py": KEYS,
-    "trust/ceremony.py": KEYS,
-    "trust/keyring.py": KEYS,
-    "trust/place.py": KEYS,
-    "trust/roster.py": KEYS,
-    "trust/signing.py": KEYS,
+    "trust/changes.py": ("tests/unit/test_key_changes.py",),
+    "trust/ceremony.py": ("tests/unit/test_ceremony.py",),
+    "trust/keyring.py": ("tests/unit/test_keyring.py",),
+    "trust/elsewhere.py": ("tests/unit/test_elsewhere.py",),
+    "trust/files.py": ("tests/unit/test_draft_folder.py",),
+    "trust/draft_folder.py": ("tests/unit/test_draft_folder.py",),
+    "trust/place.py": ("tests/unit/test_place.py",),
+    "trust/roster.py": ("tests/unit/test_roster.py",),
+    "trust/signing.py": ("tests/unit/test_signing.py",),
 }
 
 ONLY: dict[str, tuple[str, ...]] = {
