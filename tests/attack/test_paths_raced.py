@@ -85,7 +85,7 @@ def test_p31_before_a_file_is_built(mapped: Machine, theirs: Path, call: str) ->
 def test_p31_before_a_file_is_built_on(mapped: Machine, theirs: Path) -> None:
     """What is there of it was proved; it is opened once more, as long as it is."""
     (theirs / "model.bin").write_bytes(bytes(len(EDITED)))
-    stopping = FaultyDisk(stop_after=1, kinds=("write_at",))
+    stopping = FaultyDisk(stop_after=2, kinds=("write_at",))
     with pytest.raises(Stopped):
         DeltaUpdater(mapped.tree.path, disk=stopping, options=UNSIGNED).update(
             mapped_source(SECOND, FIRST)

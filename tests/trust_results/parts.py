@@ -76,7 +76,9 @@ def under_wine(tests: Sequence[str], listed: Listed) -> Iterator[str]:
     for line in (line for line in lines if not line.startswith("#")):
         if "::" in line and listed.cases_of(line):
             yield line
-        within = (test.partition("[")[0] for test in tests if test.startswith(f"{line}/"))
+        within = (
+            test.partition("[")[0] for test in tests if test.startswith((f"{line}/", f"{line}::"))
+        )
         yield from dict.fromkeys(within)
 
 
