@@ -241,8 +241,7 @@ class Assembly:
     def _copy(self, entry: PlanEntry) -> bool:
         """Place an entry from local bytes; False when no local file holds them after all."""
         run, target = self._run, self._staging / entry.path
-        run.tree.check_staged(target.parent)
-        run.disk.remove(target, below=run.tree.releases)
+        run.clear_staged(target)
         for source in self._local_sources(entry):
             run.stop.check()
             try:

@@ -218,11 +218,11 @@ class Building:
 
     def _open(self) -> BinaryIO:
         disk, tree = self._run.disk, self._run.tree
-        tree.check_staged(self.path.parent)
         if self._exists:
+            tree.check_staged(self.path.parent)
             file = disk.open_within(self.path)
         else:
-            disk.remove(self.path, below=tree.releases)
+            self._run.clear_staged(self.path)
             file = disk.open_new(self.path)
         try:
             # Before anything is written: a link may have been planted since we looked.

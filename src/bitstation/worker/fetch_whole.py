@@ -41,13 +41,12 @@ class FileFetcher:
         blamed: set[str] = set()
         while True:
             self._intake.check()
-            self._run.tree.check_staged(target.parent)
-            self._run.disk.remove(target, below=self._run.tree.releases)
+            self._run.clear_staged(target)
             actual, givers = self._receive(entry, target)
             if actual == entry.sha256:
                 self.place(index, entry, target, entry.size_bytes)
                 return
-            self._run.disk.remove(target, below=self._run.tree.releases)
+            self._run.clear_staged(target)
             # Of several that gave a part, those are doubted first that did not go on to the end.
             doubted = givers[:-1] or givers
             # A second time it is a source that holds other bytes, not a bad transfer.

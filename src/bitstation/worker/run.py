@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from bitstation import host
 from bitstation.core.events import FolderExposed, Listener
@@ -71,6 +72,14 @@ class Run:
     def seconds(self) -> float:
         """Time since the run began."""
         return time.monotonic() - self.started_s
+
+    def clear_staged(self, path: Path) -> None:
+        """Remove what stands under a name in staging, and nothing behind a link.
+
+        Raises StoreError where its folder has become one.
+        """
+        self.tree.check_staged(path.parent)
+        self.disk.remove(path, below=self.tree.releases)
 
 
 @contextlib.contextmanager
