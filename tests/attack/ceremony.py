@@ -35,8 +35,7 @@ class Ceremony:
         return Place(self.keys / "metadata", keyring, ONLINE_LIFE, disk=QuickDisk())
 
     def publish(self, release: Release) -> None:
-        manifest = release.manifest
-        self.place().sign(ReleaseName(TOOL_ID, release.version, manifest.encode()))
+        self.place().sign(ReleaseName.of(release.manifest))
 
     def join(self) -> int:
         root = max((self.keys / "metadata").glob("*.root.json"))

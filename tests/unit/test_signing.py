@@ -14,7 +14,7 @@ from tuf.api.metadata import DelegatedRole, Metadata, TargetFile, Targets
 from bitstation.core.digest import digest_of
 from bitstation.core.wire import Requirement
 from bitstation.errors import KeyRefused, NotSigned, ReleaseConflict, SignatureRefused
-from bitstation.testing.releases import TOOL_ID, Release, make_release
+from bitstation.testing.releases import TOOL_ID, make_release
 from bitstation.testing.signed import ONLINE_KEY, OWNERS, PUBLISHER_KEY, SignedShelf
 from bitstation.trust.chain import signed_time
 from bitstation.trust.keyring import Keyring
@@ -60,11 +60,6 @@ def shelf(tmp_path: Path) -> SignedShelf:
     return made
 
 
-def named(release: Release) -> ReleaseName:
-    manifest = release.manifest
-    return ReleaseName(manifest.tool_id, release.version, manifest.encode())
-
-
 def parsed(file: File) -> Any:
     return Metadata[Any].from_bytes(file.data).signed
 
@@ -92,7 +87,7 @@ def test_a_place_without_metadata_is_not_opened(shelf: SignedShelf) -> None:
 def test_that_a_place_has_expired_does_not_hinder_who_signs_the_next(shelf: SignedShelf) -> None:
     shelf.moment -= timedelta(days=3650)
     shelf.publish(SECOND)
-    assert is_signed(shelf.place.chain(), named(SECOND))
+    assert is_signed(shelf.place.chain(), ReleaseName.of(SECOND.manifest))
 
 
 # --- releases -------------------------------------------------------------------------------------
@@ -119,14 +114,14 @@ def test_a_release_more_leaves_the_others_signed(shelf: SignedShelf) -> None:
 @pytest.mark.parametrize("publisher", ["nobody", REQUIREMENTS])
 def test_who_is_no_publisher_signs_no_release(shelf: SignedShelf, publisher: str) -> None:
     with pytest.raises(NotSigned) as caught:
-        sign_release(shelf.place.chain(), publisher, [], named(SECOND), NOW)
+        sign_release(shelf.place.chain(), publisher, [], ReleaseName.of(SECOND.manifest), NOW)
     assert publisher in str(caught.value)
 
 
 def test_what_is_signed_is_known_by_its_bytes(shelf: SignedShelf) -> None:
     chain, other = shelf.place.chain(), ReleaseName(TOOL_ID, "1.0.0", b"other")
-    assert is_signed(chain, named(FIRST))
-    assert not is_signed(chain, named(SECOND))
+    assert is_signed(chain, ReleaseName.of(FIRST.manifest))
+    assert not is_signed(chain, ReleaseName.of(SECOND.manifest))
     with pytest.raises(ReleaseConflict) as caught:
         is_signed(chain, other)
     assert caught.value.fields["known"] == digest_of(FIRST.manifest.encode())
@@ -137,16 +132,21 @@ def test_who_signs_is_a_publisher_of_the_tool_whose_key_is_here(
     shelf: SignedShelf, tmp_path: Path
 ) -> None:
     chain = shelf.place.chain()
-    assert publisher_for(chain, shelf.keyring, named(SECOND)) == ("hq", PUBLISHER_KEY)
+    assert publisher_for(chain, shelf.keyring, ReleaseName.of(SECOND.manifest)) == (
+        "hq",
+        PUBLISHER_KEY,
+    )
     with pytest.raises(NotSigned):
-        publisher_for(chain, Keyring(tmp_path / "none", lambda _name: ""), named(SECOND))
+        publisher_for(
+            chain, Keyring(tmp_path / "none", lambda _name: ""), ReleaseName.of(SECOND.manifest)
+        )
 
     def of_others(targets: Targets) -> None:
         publishers_of(targets)["hq"].paths = ["bolt-*/*/manifest.json"]
 
     shelf.show(TARGETS, shelf.forge(TARGETS, of_others, OWNERS))
     with pytest.raises(NotSigned):
-        publisher_for(shelf.place.chain(), shelf.keyring, named(SECOND))
+        publisher_for(shelf.place.chain(), shelf.keyring, ReleaseName.of(SECOND.manifest))
 
 
 # --- what HQ requires -----------------------------------------------------------------------------

@@ -146,7 +146,7 @@ class Packing:
                 publication.refuse_conflict(plan.manifest)
                 if self._signer is not None:
                     # Before a package is replaced whose manifest was signed with another time.
-                    self._signer.check(_release_name(plan.manifest))
+                    self._signer.check(ReleaseName.of(plan.manifest))
             packed = {
                 plan.tool.tool_id: found
                 for plan in plans
@@ -159,7 +159,7 @@ class Packing:
             for release in releases:
                 self._guide(release)
             if self._signer is not None:
-                self._signer.sign(*(_release_name(plan.manifest) for plan in plans))
+                self._signer.sign(*(ReleaseName.of(plan.manifest) for plan in plans))
             self._disk.write_file(out / CATALOG_NAME, catalog.encode())
             write_checksums(out, self._disk, self._ledger)
         return releases, catalog
@@ -257,10 +257,6 @@ class Packing:
         # created_at begins YYYY-MM-DD.
         days = [(one.plan.manifest.created_at or "")[:10].replace("-", ".") for one in packed]
         return merge_catalog(earlier, rows, day=max(days), release_tag=options.release_tag)
-
-
-def _release_name(manifest: Manifest) -> ReleaseName:
-    return ReleaseName(manifest.tool_id, manifest.tool_version, manifest.encode())
 
 
 def _needed_bytes(plans: Sequence[PlannedRelease]) -> int:

@@ -66,9 +66,7 @@ class SignedShelf:
     def publish(self, *releases: Release) -> None:
         """Sign releases, and offer them from now on."""
         for release in releases:
-            manifest = release.manifest
-            name = ReleaseName(manifest.tool_id, manifest.tool_version, manifest.encode())
-            self.place.sign(name)
+            self.place.sign(ReleaseName.of(release.manifest))
             self._releases.append(release)
 
     def require(self, release: Release, channel: str = "stable") -> None:

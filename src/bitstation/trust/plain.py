@@ -52,10 +52,8 @@ def _faults_of_root(root: Root) -> Iterator[str]:
 
 
 def _faults_of_publishers(targets: Targets) -> Iterator[str]:
-    publishers, keys = (
-        publishers_of(targets),
-        targets.delegations.keys if targets.delegations else {},
-    )
+    publishers = publishers_of(targets)
+    keys = targets.delegations.keys if targets.delegations else {}
     yield from _faults_of_keys(keys, [role.keyids for role in publishers.values()])
     roles = {}
     for name, role in publishers.items():
@@ -73,11 +71,8 @@ def _faults_of_publishers(targets: Targets) -> Iterator[str]:
 
 
 def _dated(made: Signed, signed: Signed) -> dict[str, object]:
-    made.version, made.spec_version, made.expires = (
-        signed.version,
-        signed.spec_version,
-        signed.expires,
-    )
+    made.version, made.spec_version = signed.version, signed.spec_version
+    made.expires = signed.expires
     return made.to_dict()
 
 

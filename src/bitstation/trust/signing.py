@@ -24,6 +24,7 @@ from tuf.api.metadata import (
 )
 
 from bitstation.core.digest import digest_of
+from bitstation.core.manifest import Manifest
 from bitstation.core.wire import Requirement
 from bitstation.errors import KeyRefused, NotSigned, ReleaseConflict, SignatureRefused
 from bitstation.trust.believed import Believed, ReadMetadata
@@ -82,6 +83,11 @@ class ReleaseName(NamedTuple):
     tool_id: str
     version: str
     manifest: bytes
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> ReleaseName:
+        """The name of a manifest that is published as it is encoded here."""
+        return cls(manifest.tool_id, manifest.tool_version, manifest.encode())
 
 
 def open_chain(root: bytes, read: ReadMetadata, name: str = "") -> Chain:
