@@ -34,7 +34,7 @@ from bitstation.trust.roles import (
     file_name,
     max_bytes,
 )
-from bitstation.trust.signing import ReleaseName, signed_bytes
+from bitstation.trust.signing import File, ReleaseName, signed_bytes
 
 OWNERS = HQ_ROSTER.owners
 PUBLISHER_KEY = HQ_ROSTER.publisher_key
@@ -189,7 +189,7 @@ def _newest(files: Mapping[str, bytes]) -> dict[str, Metadata[Any]]:
     """Newest metadata of each role."""
     found: dict[str, Metadata[Any]] = {}
     for name, data in files.items():
-        role = name.removesuffix(".json").rpartition(".")[2]
+        role = File(name, data).role
         metadata = Metadata[Any].from_bytes(data)
         if role not in found or metadata.signed.version > found[role].signed.version:
             found[role] = metadata

@@ -1,7 +1,7 @@
 """Signing keys by the names that people gave them, and the files that hold them.
 
 A key is an Ed25519 key in a PKCS#8 file, with a passphrase or not; or lives elsewhere (HSM, KMS,
-Vault, Sigstore), named by the URI that securesystemslib knows it by.
+Vault), named by the URI that securesystemslib knows it by.
 """
 
 from __future__ import annotations
