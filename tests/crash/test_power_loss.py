@@ -172,6 +172,12 @@ def test_a_given_up_release_is_gone_for_good_before_its_bytes_change(
             hold(played, end, Loss(Names.IN_ORDER), f"{end} {seed}")
 
 
+def test_what_a_killed_run_moved_out_is_durable_once_remade(quick_path: Path) -> None:
+    # It was still read-only, and so taken for durable: wrong bytes were activated.
+    played = after_kill(quick_path, "update in place", "replace", "models/a.gguf")
+    everywhere(played, Loss(data=0.0))
+
+
 def test_a_release_that_was_only_begun_hides_no_blocks(plays: Plays) -> None:
     stage, made = plays["update in place"]
     begun = next(

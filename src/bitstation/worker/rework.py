@@ -66,7 +66,6 @@ def give_up(run: Run, plan: Plan, staging: Path) -> None:
         if not target.exists() and (gone / entry.origin).exists():
             run.disk.make_dir(target.parent)
             move_file(gone / entry.origin, target, run.disk, run.ledger)
-            run.disk.set_writable(target, True)
     run.disk.sync_dirs([(staging / entry.path).parent for entry in reworked], run.root.path)
     # NTFS syncs no folder, but with a file all that it journaled before: the pointer must be gone
     # for good before a byte of what it named is changed.
@@ -99,6 +98,8 @@ def lacking_after(run: Run, building: Building) -> list[Want]:
         # Somebody gave it another name since it was planned: that one keeps what it shows.
         building.abandon(damaged=False)
         return []
+    # A file of a release may be read-only, and one that stays so counts as durable.
+    run.disk.set_writable(building.path, True)
     _move_blocks(run, building)
     wants = list(wants_of(building))
     for segment in building.entry.segments:
