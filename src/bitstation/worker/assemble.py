@@ -61,6 +61,7 @@ class Assembly:
         self._lending = Lending(run)
         self._done_bytes = 0
         self._written: dict[str, host.StatFacts] = {}
+        self._durable: set[str] = set()
         self._twins: Names = {}
         self._built: dict[Digest, Event] = {}
         for entry in plan.entries:
@@ -131,15 +132,16 @@ class Assembly:
     def _sync(self) -> None:
         """All new files, several at once, then all folders up to the root.
 
-        Linked files are durable already, and so are those that an earlier call made read-only.
+        Linked files are durable already.
         """
         run, pool = self._run, host.shared_pool()
-        paths = [self._staging / path for path, facts in self._written.items() if facts.is_writable]
-        futures = [pool.submit(run.disk.settle_path, path) for path in paths]
+        paths = [path for path in self._written if path not in self._durable]
+        futures = [pool.submit(run.disk.settle_path, self._staging / path) for path in paths]
         # All of them before the first failure is told: none may work on when the lock is given up.
         wait(futures)
         for future in futures:
             future.result()
+        self._durable.update(paths)
         sync_tree(run.disk, self._staging, run.root.path)
 
     def _make_folders(self) -> None:
@@ -153,6 +155,9 @@ class Assembly:
 
     def _keep(self, entry: PlanEntry, facts: host.StatFacts, source: Source) -> None:
         self._written[entry.path] = facts
+        if not facts.is_writable:
+            # An earlier run made it so once it was durable.
+            self._durable.add(entry.path)
         if entry.how is not How.COPY:
             self._built[entry.sha256].set()
         name = source.name if entry.is_download else ""
