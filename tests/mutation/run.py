@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -112,39 +113,35 @@ def limits(found: Iterable[Case]) -> dict[tuple[str, ...], float]:
 
 
 def judge(found: Sequence[Case]) -> dict[str, dict[str, Any]]:
-    """By module: counts of mutants and of killed ones, the survivors and the equivalent ones."""
+    """By module: counts of mutants and of killed ones, the survivors and the equivalent ones.
+
+    As many run at once as there are processors.
+    """
     allowed_s = limits(found)
     results: dict[str, dict[str, Any]] = {}
-    for case in found:
-        each = results.setdefault(
-            case.module,
-            {
-                "tests": list(case.tests),
-                "mutants": 0,
-                "killed": 0,
-                "survivors": [],
-                "equivalent": [],
-            },
-        )
-        each["mutants"] += 1
-        mutant = case.mutant
-        place = f"src/bitstation/{case.module}:{mutant.line}"
-        row = {
-            "place": place,
-            "function": mutant.where,
-            "before": mutant.before,
-            "after": mutant.after,
-        }
-        if case.reason is not None:
-            each["equivalent"].append({**row, "reason": case.reason})
-        elif is_noticed(case, allowed_s[case.tests]):
-            each["killed"] += 1
-        else:
-            each["survivors"].append(row)
-            print(
-                f"SURVIVED {place} {mutant.where}: {mutant.before}  ->  {mutant.after}", flush=True
-            )
+    able = [case for case in found if case.reason is None]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        noticed = pool.map(lambda case: is_noticed(case, allowed_s[case.tests]), able)
+        for case in found:
+            _add(results, case, case.reason is None and next(noticed))
     return results
+
+
+def _add(results: dict[str, dict[str, Any]], case: Case, is_killed: bool) -> None:
+    """Count a mutant, and tell of one that survived."""
+    empty = {"tests": list(case.tests), "mutants": 0, "killed": 0}
+    each = results.setdefault(case.module, {**empty, "survivors": [], "equivalent": []})
+    each["mutants"] += 1
+    mutant, place = case.mutant, f"src/bitstation/{case.module}:{case.mutant.line}"
+    names = {"function": mutant.where, "before": mutant.before, "after": mutant.after}
+    row = {"place": place, **names}
+    if case.reason is not None:
+        each["equivalent"].append({**row, "reason": case.reason})
+    elif is_killed:
+        each["killed"] += 1
+    else:
+        each["survivors"].append(row)
+        print(f"SURVIVED {place} {mutant.where}: {mutant.before}  ->  {mutant.after}", flush=True)
 
 
 def main() -> int:
