@@ -178,6 +178,15 @@ def test_what_a_killed_run_moved_out_is_durable_once_remade(quick_path: Path) ->
     everywhere(played, Loss(data=0.0))
 
 
+def test_a_retired_release_that_came_back_with_the_journal_gone_is_removed(plays: Plays) -> None:
+    stage, made = plays["update that retires a release"]
+    lay_down(stage, survivors(made, len(made.changes), Loss(), Random(1)))
+    back = stage.updater().tree.retired("1.0.0")
+    (back / "src").mkdir(parents=True)
+    (back / "src" / "main.py").write_bytes(b"of old")
+    judge(stage)
+
+
 def test_a_release_that_was_only_begun_hides_no_blocks(plays: Plays) -> None:
     stage, made = plays["update in place"]
     begun = next(

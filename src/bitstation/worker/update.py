@@ -35,7 +35,7 @@ from bitstation.trust.authorize import Authority, Grounds
 from bitstation.trust.pins import Pins
 from bitstation.worker.activate import activate, point_to
 from bitstation.worker.carry import carry
-from bitstation.worker.collect import collect, headless, retire
+from bitstation.worker.collect import clear_leftovers, collect, headless, retire
 from bitstation.worker.discard import discard_tree, drop_empty
 from bitstation.worker.history import append_history, known_hash
 from bitstation.worker.mend import mend
@@ -105,6 +105,8 @@ def _install(run: Run, base: Manifest | None, target: Resolved, source: Source) 
         changed = make_whole(run, manifest, source)
         if changed:
             append_history(run, "repair")
+        # That folders are gone may have been lost with the power after the journal was dropped.
+        clear_leftovers(run)
         finish(run, "done" if changed else "nothing-to-do")
         return
     if _has_lost_its_manifest(run, manifest):
