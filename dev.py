@@ -203,7 +203,21 @@ def conformance(arguments: "list[str]") -> NoReturn:
 
 def trust(arguments: "list[str]") -> NoReturn:
     """What holds of the promises, as runs show it."""
-    become(ensure_environment("fuzz"), "-m", "tests.trust_results.run", *arguments)
+    named = from_here(arguments, "--conformance")
+    become(ensure_environment("fuzz"), "-m", "tests.trust_results.run", *named)
+
+
+def from_here(arguments: "list[str]", option: str) -> "list[str]":
+    """The arguments, with the path of an option as it is from wherever this was started."""
+    named = list[str]()
+    for word in arguments:
+        before, equals, path = word.partition("=")
+        if equals and before == option:
+            word = f"{option}={Path(path).resolve()}"
+        elif named[-1:] == [option]:
+            word = str(Path(word).resolve())
+        named.append(word)
+    return named
 
 
 def lint(_arguments: "list[str]") -> NoReturn:

@@ -57,10 +57,10 @@ def eligibility(updater: DeltaUpdater, release: Mapped = FIRST) -> Eligibility:
 class NtfsLinks(NoClone):
     """NTFS: a file has 1,024 names at most."""
 
-    def link(self, source: Path, target: Path) -> None:
+    def link(self, source: Path, target: Path, *, below: Path | None = None) -> None:
         if source.stat().st_nlink >= 1024:
             raise refuse(errno.EMLINK, target)
-        super().link(source, target)
+        super().link(source, target, below=below)
 
 
 def test_f12_all_1024_names_of_a_file_are_taken(updater: DeltaUpdater, tmp_path: Path) -> None:

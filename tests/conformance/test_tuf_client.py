@@ -13,8 +13,10 @@ from bitstation.core.digest import digest_of
 from bitstation.testing.releases import TOOL_ID, make_release
 from bitstation.testing.signed import SignedShelf
 from bitstation.testing.web_server import Asked, Said, said, serving
+from bitstation.trust.believed import Believed
 from bitstation.trust.roles import TIMESTAMP, release_path
 from tests.conformance.run import CLIENT
+from tests.conformance.tuf_client import Folder
 
 RELEASE = make_release({"run.py": b"print('hello')"}, "1.0.0")
 PATH = release_path(TOOL_ID, RELEASE.version)
@@ -93,3 +95,14 @@ def test_it_refuses_wrong_bytes_and_forged_metadata(
         shelf.put(TIMESTAMP, shelf.forge(TIMESTAMP))
         assert client("refresh", *at) == 1
         assert (tmp_path / "metadata/timestamp.json").read_bytes() == before
+
+
+def test_what_is_kept_is_found_again_whatever_a_role_is_called(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    roles = {"targets": b"1", "a/b": b"2", "%2F": b"3", "x.json": b"4", "ñ": b"5"}
+    believed = Believed(b"root", b"timestamp", b"snapshot", roles)
+    folder.keep(believed)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert folder.load() == believed
+    folder.keep(folder.load())
+    assert {path.name for path in tmp_path.iterdir()} == names

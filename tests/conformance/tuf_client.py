@@ -10,7 +10,7 @@ import argparse
 import logging
 import sys
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import TargetFile
@@ -32,8 +32,8 @@ class Folder:
         self._path = path
 
     def load(self) -> Believed:
-        """What was kept; names are quoted, for a role may be called anything."""
-        found = {path.stem: path.read_bytes() for path in self._path.glob("*.json")}
+        """What was kept; names of files are quoted, for a role may be called anything."""
+        found = {unquote(path.stem): path.read_bytes() for path in self._path.glob("*.json")}
         top = [found.pop(role, b"") for role in TOP]
         return Believed(*top, found)
 

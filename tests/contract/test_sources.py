@@ -15,6 +15,7 @@ from bitstation.core.canonical import pretty_bytes
 from bitstation.core.digest import Digest, digest_of
 from bitstation.errors import (
     DigestMismatch,
+    FolderOfPackages,
     ManifestError,
     ManifestHashMismatch,
     NotFound,
@@ -292,6 +293,24 @@ def test_a_name_says_which_source_it_is(published: Path, tmp_path: Path) -> None
     assert isinstance(open_source(bundle), BundleSource), "whatever it is called"
     (published / "api/v1").mkdir(parents=True)
     assert isinstance(open_source(published), FolderSource), "a release that has such a folder"
+
+
+@pytest.mark.parametrize("suffix", ["", ".001"])
+def test_a_folder_of_packages_is_none_and_it_is_said_what_to_name(
+    tmp_path: Path, suffix: str
+) -> None:
+    for name in ("tool_tool_2.0.0.zip", "tool_tool_1.0.0.zip", "frontend_tool_1.0.0.zip"):
+        (tmp_path / f"{name}{suffix}").write_bytes(b"")
+    with pytest.raises(FolderOfPackages) as caught:
+        open_source(tmp_path)
+    assert caught.value.fields["package"] == str(tmp_path / "tool_tool_1.0.0.zip")
+    assert "tool_tool_1.0.0.zip" in caught.value.advice()
+    assert "--to" in caught.value.advice()
+
+
+def test_a_release_may_hold_packages(published: Path) -> None:
+    (published / "tool_tool_1.0.0.zip").write_bytes(b"")
+    assert isinstance(open_source(published), FolderSource)
 
 
 @pytest.mark.parametrize("named", ["nowhere", "file:///etc", "ftp://host/x", ""])

@@ -23,10 +23,10 @@ UPDATE = next(scene for scene in SCENES if scene.name == "update")
 class FileByFile(FaultyDisk):
     """Windows while a program looks into our folders: only their files can be renamed."""
 
-    def replace(self, source: Path, target: Path) -> None:
+    def replace(self, source: Path, target: Path, *, below: Path | None = None) -> None:
         if source.is_dir():
             raise PermissionError(errno.EACCES, "in use")
-        super().replace(source, target)
+        super().replace(source, target, below=below)
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)

@@ -25,10 +25,10 @@ MANIFEST = RELEASE.manifest
 class OpenFileDisk(FaultyDisk):
     """Windows, while somebody has a file of the folder open."""
 
-    def replace(self, source: Path, target: Path) -> None:
+    def replace(self, source: Path, target: Path, *, below: Path | None = None) -> None:
         if source.is_dir():
             raise PermissionError(13, "in use")
-        super().replace(source, target)
+        super().replace(source, target, below=below)
 
 
 @pytest.fixture

@@ -177,10 +177,10 @@ class OtherVolume(Clones):
         self.clones += 1
         return super().clone(source, target)
 
-    def link(self, source: Path, target: Path) -> None:
+    def link(self, source: Path, target: Path, *, below: Path | None = None) -> None:
         if source == self.elsewhere:
             raise OSError(errno.EXDEV, "another volume")
-        super().link(source, target)
+        super().link(source, target, below=below)
 
 
 def test_a_clone_takes_no_space_and_leaves_the_file_alone(

@@ -264,10 +264,10 @@ def test_what_is_in_use_is_not_uninstalled_and_that_is_told(installed: DeltaUpda
 class NoFolderRename(QuickDisk):
     """Windows while a program looks into our folders: only their files can be renamed."""
 
-    def replace(self, source: Path, target: Path) -> None:
+    def replace(self, source: Path, target: Path, *, below: Path | None = None) -> None:
         if source.is_dir():
             raise PermissionError(errno.EACCES, "in use")
-        super().replace(source, target)
+        super().replace(source, target, below=below)
 
 
 def test_a_folder_that_cannot_be_renamed_is_moved_file_by_file(make_updater: MakeUpdater) -> None:

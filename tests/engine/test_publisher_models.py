@@ -283,10 +283,10 @@ def test_another_file_in_its_place_is_replaced_only_when_asked(tool: Path) -> No
 
 def test_a_cache_on_another_volume(tool: Path) -> None:
     class TwoVolumes(Disk):
-        def replace(self, source: Path, target: Path) -> None:
+        def replace(self, source: Path, target: Path, *, below: Path | None = None) -> None:
             if source.suffix == ".part":
                 raise OSError(errno.EXDEV, "another volume")
-            super().replace(source, target)
+            super().replace(source, target, below=below)
 
     fetch(tool, disk=TwoVolumes())
     assert (tool / PATH).read_bytes() == DATA

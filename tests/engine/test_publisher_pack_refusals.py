@@ -237,13 +237,13 @@ class Dying(Disk):
         self._count()
         super().write_file(path, data, private=private)
 
-    def replace(self, source: Path, target: Path) -> None:
+    def replace(self, source: Path, target: Path, *, below: Path | None = None) -> None:
         self._count()
-        super().replace(source, target)
+        super().replace(source, target, below=below)
 
-    def remove(self, path: Path) -> None:
+    def remove(self, path: Path, *, below: Path | None = None) -> None:
         self._count()
-        super().remove(path)
+        super().remove(path, below=below)
 
     def remove_tree(self, path: Path) -> None:
         self._count()

@@ -210,6 +210,6 @@ def test_an_unchanged_model_is_not_read_by_an_update(
 
     # Asking the volume for a clone opens it, and reads nothing.
     assert hashed == []
-    assert [path for path in opened if path.suffix == ".gguf" and "v1.1.0" in path.parts] == [
-        make_updater().tree.staging("1.1.0") / "models/b.gguf"
-    ]
+    # On POSIX a new file is opened from within its folder, by its name alone.
+    new = [path for path in opened if path.suffix == ".gguf" and "v1.0.0" not in path.parts]
+    assert [path.name for path in new] == ["b.gguf"]

@@ -5,8 +5,10 @@ python -m tests.fuzz.sow
 
 from __future__ import annotations
 
+import itertools
 import json
 import zipfile
+from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 
@@ -23,6 +25,8 @@ from bitstation.core.lifecycle import Step
 from bitstation.core.recipe import Codec, encode_recipes
 from bitstation.core.wire import BaseRef, BlobRef, GuideRef, ReleaseOffer
 from bitstation.storage.journal import Begin, BlockPart, BlocksDone, EntryDone, StepBegun, _line
+from bitstation.trust.signing import File
+from tests.fuzz.signed_place import FIRST, NEXT, PLACE
 from tests.fuzz.targets.frames import BASE
 from tests.fuzz.targets.guide import BASE as PAPERS
 from tests.fuzz.targets.zip_archive import MANIFEST
@@ -163,6 +167,20 @@ def models() -> dict[str, dict[str, bytes]]:
     }
 
 
+def metadata() -> dict[str, dict[str, bytes]]:
+    def named(files: Iterable[File], before: str = "") -> dict[str, bytes]:
+        # A corpus is one folder.
+        return {
+            before.replace("/", "-") + name: f"{before}{name}\n".encode() + data
+            for name, data in files
+        }
+
+    return {
+        "chain": named(itertools.starmap(File, PLACE.items())),
+        "draft": named(FIRST.files) | named(NEXT.files) | named(NEXT.before, "before/"),
+    }
+
+
 def seeds() -> dict[str, dict[str, bytes]]:
     """Inputs by target and name."""
     begin = Begin("run", "1.1.0", A, "1.0.0", 2, "update")
@@ -233,6 +251,7 @@ def seeds() -> dict[str, dict[str, bytes]]:
         "http_answer": answers(),
         "http_request": requests(),
         **models(),
+        **metadata(),
     }
 
 

@@ -129,6 +129,19 @@ def test_it_explains_itself(arguments: list[str], code: int) -> None:
     assert "python dev.py demo" in (run.stderr if code else run.stdout)
 
 
+@pytest.mark.parametrize("words", [["--conformance", "suite"], ["--conformance=suite"]])
+def test_the_checkout_of_a_suite_is_found_from_where_this_was_started(
+    dev: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    became: list[str] = []
+    monkeypatch.setattr(dev, "become", lambda *command: became.extend(map(str, command)))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    dev.trust(["--seed", "2", *words, "conformance"])
+    suite = str((tmp_path / "here/suite").resolve())
+    assert "=".join(became).endswith(f"--seed=2=--conformance={suite}=conformance")
+
+
 def test_the_readme_shows_its_two_commands(dev: ModuleType) -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     for command in ("demo", "test"):

@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -226,3 +227,39 @@ def test_a_volume_that_cannot_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "file").touch()
     assert host.takes_length(tmp_path / "file", 4 * 1024**3 - 1)
     assert not host.takes_length(tmp_path / "file", 4 * 1024**3)
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="only on Windows: names are looked at again")
+def test_a_file_that_another_name_gave_is_closed_as_it_is(file: Path, tmp_path: Path) -> None:
+    from bitstation.host.windows import opened
+
+    other = tmp_path / "other"
+    other.write_bytes(b"theirs")
+    with pytest.raises(FileNotFoundError, match="became another"):
+        opened(file, tmp_path, lambda _path: os.open(other, os.O_RDWR))
+    other.unlink()
+    assert file.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="only on POSIX: names are reached by folders")
+def test_what_is_touched_below_a_folder_is_reached_by_no_link(tmp_path: Path) -> None:
+    """And the error names the whole path."""
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs/old").write_bytes(b"theirs")
+    (tmp_path / "link").symlink_to("theirs")
+    plain, new, old = tmp_path / "plain", tmp_path / "link/new", tmp_path / "link/old"
+    plain.write_bytes(b"ours")
+    acts: list[Callable[[], object]] = [
+        lambda: host.create_file(new, os.O_RDWR | os.O_EXCL, below=tmp_path),
+        lambda: host.open_file(old, tmp_path),
+        lambda: host.link(plain, new, tmp_path),
+        lambda: host.replace(plain, old, tmp_path),
+        lambda: host.replace(old, plain, tmp_path),
+        lambda: host.remove(old, tmp_path),
+    ]
+    for act in acts:
+        with pytest.raises(NotADirectoryError) as caught:
+            act()
+        assert caught.value.filename in (str(new), str(old), str(plain))
+    assert [each.name for each in (tmp_path / "theirs").iterdir()] == ["old"]
+    assert (old.read_bytes(), plain.read_bytes()) == (b"theirs", b"ours")

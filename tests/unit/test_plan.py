@@ -52,6 +52,14 @@ def refused(plan: Plan) -> None:
         parse_plan(plan.encode(), "plan")
 
 
+def test_the_map_of_an_entry_is_read_once_and_is_no_part_of_what_is_written() -> None:
+    (entry,) = parse_plan(msgspec.structs.replace(PLAN, entries=(BUILT,)).encode(), "plan").entries
+    before = msgspec.json.encode(entry)
+    assert entry.reuse_bytes == BUILT.reuse_bytes
+    assert entry.blockmap is entry.blockmap
+    assert (entry, msgspec.json.encode(entry)) == (BUILT, before)
+
+
 def test_a_plan_is_read_as_it_was_written() -> None:
     assert parse_plan(PLAN.encode(), "plan") == PLAN
 

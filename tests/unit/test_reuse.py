@@ -90,7 +90,7 @@ def test_else_a_link_and_both_names_stay_proved(ledger: Ledger, large: Path, tar
 )
 def test_else_a_copy(ledger: Ledger, large: Path, target: Path, number: int) -> None:
     class NoLink(NoClone):
-        def link(self, source: Path, target: Path) -> None:
+        def link(self, source: Path, target: Path, *, below: Path | None = None) -> None:
             raise OSError(number, "no links here")
 
     assert place(NoLink(), ledger, large, target) == "copied"
@@ -100,7 +100,7 @@ def test_else_a_copy(ledger: Ledger, large: Path, target: Path, number: int) -> 
 
 def test_another_fault_of_a_link_is_told(ledger: Ledger, large: Path, target: Path) -> None:
     class Full(NoClone):
-        def link(self, source: Path, target: Path) -> None:
+        def link(self, source: Path, target: Path, *, below: Path | None = None) -> None:
             raise OSError(errno.ENOSPC, "full")
 
     with pytest.raises(OSError, match="full"):
@@ -156,9 +156,9 @@ def test_a_file_that_vanishes_when_it_is_linked_is_told(
     ledger: Ledger, large: Path, target: Path
 ) -> None:
     class Vanishes(NoClone):
-        def link(self, source: Path, target: Path) -> None:
+        def link(self, source: Path, target: Path, *, below: Path | None = None) -> None:
             source.unlink()
-            super().link(source, target)
+            super().link(source, target, below=below)
 
     with pytest.raises(SourceVanished):
         place(Vanishes(), ledger, large, target)

@@ -17,6 +17,10 @@ def package_name(tool_id: str, version: str) -> str:
     return f"tool_{tool_id}_{version}.zip"
 
 
+PACKAGES_GLOB = "tool_*.zip*"
+"""Matches packages and their parts."""
+
+
 def manifest_name(tool_id: str, version: str) -> str:
     """Manifest that lies beside the package."""
     return f"tool_{tool_id}_{version}.manifest.json"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Iterator
+from functools import cached_property
 from typing import Annotated
 
 import msgspec
@@ -35,7 +36,7 @@ class How(enum.StrEnum):
     """Out of a file of the release that is given up, in place: for want of room for both."""
 
 
-class PlanEntry(msgspec.Struct, frozen=True):
+class PlanEntry(msgspec.Struct, frozen=True, dict=True):
     """One file of the target. ``segments`` and ``map`` (encoded) are those of a BUILD.
 
     ``fetch_bytes`` are the bytes that come from a source for it, inline ones included. ``origin``
@@ -57,9 +58,12 @@ class PlanEntry(msgspec.Struct, frozen=True):
         """Say whether any byte of it must come from a source."""
         return self.fetch_bytes > 0
 
-    @property
+    @cached_property
     def blockmap(self) -> BlockMap:
-        """Its map; of a file that is one block, made up here. Raises ManifestError."""
+        """Its map; of a file that is one block, made up here. Raises ManifestError.
+
+        Read once: the plan, what builds by it and the report ask for it.
+        """
         if not self.map:
             return whole_map(self.sha256, self.size_bytes)
         found = parse_blockmap(self.map, what=f"the map of {self.path}")

@@ -91,6 +91,17 @@ class MissingExtra(UsageError):
     hint = 'install them with: pip install "bitstation[{extra}]"'
 
 
+class FolderOfPackages(UsageError):
+    """A folder was named as a source that holds packages, and is no release and no mirror."""
+
+    code = "folder-of-packages"
+    message = "{folder} is no release and no published folder: it holds packages"
+    hint = (
+        "name one of them: {package}. A folder of several releases is made with "
+        "'bitstation publish {folder} --to DIR': then name DIR"
+    )
+
+
 # --- what a publisher or a source says is not well formed ------------------------------------
 
 

@@ -11,7 +11,8 @@ if sys.platform != "win32":
     import os
     import re
     import stat
-    from contextlib import suppress
+    from collections.abc import Iterator
+    from contextlib import contextmanager, suppress
     from functools import cache, lru_cache
     from pathlib import Path
 
@@ -160,28 +161,46 @@ if sys.platform != "win32":
             os.close(fd)
         return True
 
-    def replace(source: Path, target: Path) -> None:
-        """Give ``target``'s name to ``source``; whoever looks sees the one or the other."""
-        os.replace(source, target)
+    @contextmanager
+    def reached(path: Path, below: Path | None) -> Iterator[tuple[str | Path, int | None]]:
+        """The name to touch a path by, and the open folder that it stands in, as ``dir_fd``.
 
-    def remove(path: Path, below: Path | None = None) -> None:
-        """Remove a name; writable or not, the folder's permission decides.
-
-        No folder between ``below`` and it is followed that is a link, or becomes one meanwhile.
+        No folder between ``below`` and it is followed that is a link, or becomes one meanwhile:
+        OSError. Without ``below`` links are followed.
         """
         if below is None:
-            os.unlink(path)
+            yield path, None
             return
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-        folder = os.open(below, flags)
         try:
-            for name in path.relative_to(below).parts[:-1]:
-                inner = os.open(name, flags | os.O_NOFOLLOW, dir_fd=folder)
+            folder = os.open(below, flags)
+            try:
+                for name in path.relative_to(below).parts[:-1]:
+                    inner = os.open(name, flags | os.O_NOFOLLOW, dir_fd=folder)
+                    os.close(folder)
+                    folder = inner
+                yield path.name, folder
+            finally:
                 os.close(folder)
-                folder = inner
-            os.unlink(path.name, dir_fd=folder)
-        finally:
-            os.close(folder)
+        except OSError as error:
+            # The system knows the last name alone.
+            error.filename = str(path)
+            raise
+
+    def replace(source: Path, target: Path, below: Path | None = None) -> None:
+        """Give ``target``'s name to ``source``; whoever looks sees the one or the other."""
+        with reached(source, below) as (name, folder), reached(target, below) as (to, to_folder):
+            os.replace(name, to, src_dir_fd=folder, dst_dir_fd=to_folder)
+
+    def link(source: Path, target: Path, below: Path | None = None) -> None:
+        """Give a file a second name."""
+        with reached(target, below) as (name, folder):
+            os.link(source, name, dst_dir_fd=folder, follow_symlinks=False)
+
+    def remove(path: Path, below: Path | None = None) -> None:
+        """Remove a name; writable or not, the folder's permission decides."""
+        with reached(path, below) as (name, folder):
+            os.unlink(name, dir_fd=folder)
 
     def set_writable(path: Path, writable: bool) -> None:
         """Set or clear the write permission of a file."""

@@ -9,19 +9,30 @@ if sys.platform != "win32":
     import stat
     from pathlib import Path
 
+    from bitstation.host.posix import reached
+
     # The user's umask takes more away, and decides of his group; everyone else never writes.
     _FILE = 0o664
     _FOLDER = 0o775
     _PRIVATE_FILE = 0o600
     _PRIVATE_FOLDER = 0o700
 
-    def create_file(path: Path, flags: int, *, private: bool = False) -> int:
+    def create_file(
+        path: Path, flags: int, *, private: bool = False, below: Path | None = None
+    ) -> int:
         """Open a file of ours for writing, created if need be; a link in its place is refused.
 
         Only its owner may read one that is ``private``, from the first moment on.
         """
         mode = _PRIVATE_FILE if private else _FILE
-        return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        flags |= os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        with reached(path, below) as (name, folder):
+            return os.open(name, flags, mode, dir_fd=folder)
+
+    def open_file(path: Path, below: Path | None = None) -> int:
+        """Open a file that exists to read and write it; a link in its place is refused."""
+        with reached(path, below) as (name, folder):
+            return os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
 
     def make_dir(path: Path, *, private: bool = False) -> None:
         """Create a folder and the parents it lacks; an existing one stays as it is."""

@@ -12,8 +12,8 @@ if sys.platform == "win32":
     import stat
     import threading
     import time
-    from collections.abc import Callable
-    from contextlib import suppress
+    from collections.abc import Callable, Iterator
+    from contextlib import contextmanager, suppress
     from ctypes import wintypes
     from pathlib import Path
 
@@ -205,7 +205,37 @@ if sys.platform == "win32":
             )
         return size_bytes < 1 << 32 or name.value not in ("FAT", "FAT32")
 
-    def replace(source: Path, target: Path) -> None:
+    @contextmanager
+    def reached(path: Path, below: Path | None) -> Iterator[None]:
+        """Refuse a folder between ``below`` and a path that is a link, before and after a touch.
+
+        A name is no open folder here, so what is planted in the moment between is seen only then.
+        """
+        _refuse_links(path, below)
+        yield
+        _refuse_links(path, below)
+
+    def _refuse_links(path: Path, below: Path | None) -> None:
+        for folder in path.parents if below is not None else ():
+            if folder == below:
+                return
+            if is_link(folder):
+                raise NotADirectoryError(errno.ENOTDIR, "is a link", str(folder))
+
+    def opened(path: Path, below: Path | None, how: Callable[[Path], int]) -> int:
+        """A file that is opened with no link on the way to it, else closed as it is: OSError."""
+        _refuse_links(path, below)
+        fd = how(path)
+        try:
+            _refuse_links(path, below)
+            if below is not None and stat_facts(fd).identity != stat_facts(path).identity:
+                raise FileNotFoundError(errno.ENOENT, "became another file", str(path))
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+    def replace(source: Path, target: Path, below: Path | None = None) -> None:
         """Give ``target``'s name to ``source``, waiting out scanners for up to two seconds.
 
         A read-only target would refuse it, so that attribute is cleared first.
@@ -220,28 +250,26 @@ if sys.platform == "win32":
                 os.chmod(target, stat.S_IWRITE)
                 os.replace(source, target)
 
-        _patiently(attempt)
+        with reached(source, below), reached(target, below):
+            _patiently(attempt)
+
+    def link(source: Path, target: Path, below: Path | None = None) -> None:
+        """Give a file a second name."""
+        with reached(target, below):
+            os.link(source, target, follow_symlinks=False)
 
     def remove(path: Path, below: Path | None = None) -> None:
-        """Remove a name; the read-only attribute, which would refuse it, is cleared first.
-
-        A folder between ``below`` and it that is a link is refused; one that becomes a link in the
-        moment after is not seen: a name is no open folder here.
-        """
+        """Remove a name; the read-only attribute, which would refuse it, is cleared first."""
 
         def attempt() -> None:
-            for folder in path.parents if below is not None else ():
-                if folder == below:
-                    break
-                if is_link(folder):
-                    raise NotADirectoryError(errno.ENOTDIR, "is a link", str(folder))
-            try:
-                os.unlink(path)
-            except PermissionError:
-                if not _is_read_only_file(path):
-                    raise
-                os.chmod(path, stat.S_IWRITE)
-                os.unlink(path)
+            with reached(path, below):
+                try:
+                    os.unlink(path)
+                except PermissionError:
+                    if not _is_read_only_file(path):
+                        raise
+                    os.chmod(path, stat.S_IWRITE)
+                    os.unlink(path)
 
         _patiently(attempt)
 

@@ -18,6 +18,8 @@ if sys.platform == "win32":
     from functools import cache
     from pathlib import Path
 
+    from bitstation.host.windows import opened
+
     _advapi32 = ctypes.WinDLL("advapi32", use_last_error=True)
     _kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
 
@@ -78,13 +80,24 @@ if sys.platform == "win32":
     _advapi32.GetSecurityDescriptorDacl.argtypes = [ctypes.c_void_p] * 4
     _advapi32.GetAce.argtypes = [ctypes.c_void_p, wintypes.DWORD, ctypes.c_void_p]
 
-    def create_file(path: Path, flags: int, *, private: bool = False) -> int:
+    def create_file(
+        path: Path, flags: int, *, private: bool = False, below: Path | None = None
+    ) -> int:
         """Open a file of ours for writing, created if need be.
 
         Only its owner may read one that is ``private``, from the first moment on.
         """
-        if not private:
-            return os.open(path, flags | os.O_CREAT | os.O_BINARY | os.O_NOINHERIT)
+        if private:
+            return opened(path, below, lambda name: _create_private(name, flags))
+        flags |= os.O_CREAT | os.O_BINARY | os.O_NOINHERIT
+        return opened(path, below, lambda name: os.open(name, flags))
+
+    def open_file(path: Path, below: Path | None = None) -> int:
+        """Open a file that exists to read and write it."""
+        flags = os.O_RDWR | os.O_BINARY | os.O_NOINHERIT
+        return opened(path, below, lambda name: os.open(name, flags))
+
+    def _create_private(path: Path, flags: int) -> int:
         how = _CREATE_NEW if flags & os.O_EXCL else _OPEN_ALWAYS
         how = _CREATE_ALWAYS if flags & os.O_TRUNC else how
         with _only_for_us() as attributes:

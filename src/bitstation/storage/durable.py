@@ -29,7 +29,11 @@ _WRITE_AT_BYTES = 128 * 1024
 
 
 class Disk:
-    """The mutating calls. All paths are absolute; OSError passes through untranslated."""
+    """The mutating calls. All paths are absolute; OSError passes through untranslated.
+
+    With ``below``, a folder of ours above them, no link between is followed, even one that is
+    planted meanwhile: OSError. On Windows such a one is seen right after, before a byte is written.
+    """
 
     def make_dir(self, path: Path, *, private: bool = False) -> None:
         """Create a folder and its parents; an existing one is fine, and stays as it is."""
@@ -43,20 +47,29 @@ class Disk:
         """Let nobody else write in a folder that we made, whatever is above it."""
         host.shut_out(path)
 
-    def write_file(self, path: Path, data: bytes, *, private: bool = False) -> None:
+    def write_file(
+        self, path: Path, data: bytes, *, private: bool = False, below: Path | None = None
+    ) -> None:
         """Replace a file's whole content.
 
         Crash: the earlier or the new content stands under the name, never a part; afterwards the
         new content is durable. Source: write, fsync, rename, fsync of the folder (OSDI 14, ALICE).
         """
         temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
-        with self.open_new(temporary, replace=True, private=private) as file:
+        with self.open_new(temporary, replace=True, private=private, below=below) as file:
             self.write(file, data)
             self.sync_file(file)
-        self.replace(temporary, path)
+        self.replace(temporary, path, below=below)
         self.sync_dir(path.parent)
 
-    def open_new(self, path: Path, *, replace: bool = False, private: bool = False) -> BinaryIO:
+    def open_new(
+        self,
+        path: Path,
+        *,
+        replace: bool = False,
+        private: bool = False,
+        below: Path | None = None,
+    ) -> BinaryIO:
         """Create a file for unbuffered writing; it must not exist.
 
         With ``replace`` a name that stands there is removed first. Its file is not emptied: it may
@@ -65,13 +78,13 @@ class Disk:
         """
         if replace:
             with contextlib.suppress(FileNotFoundError):
-                host.remove(path)
-        return os.fdopen(host.create_file(path, os.O_RDWR | os.O_EXCL, private=private), "wb", 0)
+                host.remove(path, below)
+        fd = host.create_file(path, os.O_RDWR | os.O_EXCL, private=private, below=below)
+        return os.fdopen(fd, "wb", 0)
 
-    def open_within(self, path: Path) -> BinaryIO:
+    def open_within(self, path: Path, *, below: Path | None = None) -> BinaryIO:
         """Open a file that exists for unbuffered writing within it."""
-        flags = os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-        return os.fdopen(os.open(path, flags | getattr(os, "O_NOINHERIT", 0)), "r+b", 0)
+        return os.fdopen(host.open_file(path, below), "r+b", 0)
 
     def open_append(self, path: Path) -> BinaryIO:
         """Open a file for unbuffered appending, creating it if it is absent."""
@@ -158,23 +171,20 @@ class Disk:
         for path in sorted(wanted, key=lambda each: -len(each.parts)):
             self.sync_dir(path)
 
-    def replace(self, source: Path, target: Path) -> None:
+    def replace(self, source: Path, target: Path, *, below: Path | None = None) -> None:
         """Move a name over another, atomically, waiting out scanners on Windows."""
-        host.replace(source, target)
+        host.replace(source, target, below)
 
-    def link(self, source: Path, target: Path) -> None:
-        """Give a file a second name."""
-        os.link(source, target, follow_symlinks=False)
+    def link(self, source: Path, target: Path, *, below: Path | None = None) -> None:
+        """Give a file a second name; it alone is to be ``below``."""
+        host.link(source, target, below)
 
     def symlink(self, target: Path, text: str) -> None:
         """Create a symbolic link that says ``text``."""
         target.symlink_to(text)
 
     def remove(self, path: Path, *, below: Path | None = None) -> None:
-        """Remove a file's or link's name; an absent one is fine.
-
-        Below a folder of ours no link is followed, even one that is planted meanwhile: OSError.
-        """
+        """Remove a file's or link's name; an absent one is fine."""
         with contextlib.suppress(FileNotFoundError):
             host.remove(path, below)
 

@@ -38,12 +38,18 @@ class SourceVanished(Exception):
 
 
 class Reuse:
-    """Puts the content of local files under new names, as cheaply as the volume allows."""
+    """Puts the content of local files under new names, as cheaply as the volume allows.
 
-    def __init__(self, disk: Disk, ledger: Ledger, stop: Stop | None = None) -> None:
+    With ``below`` the new names lie there, and no link on the way to them is followed.
+    """
+
+    def __init__(
+        self, disk: Disk, ledger: Ledger, stop: Stop | None = None, *, below: Path | None = None
+    ) -> None:
         self._disk = disk
         self._ledger = ledger
         self._stop = stop or Stop()
+        self._below = below
         # Volumes whose files could not be cloned; adopted files may lie on another than ours.
         self._uncloneable: set[int] = set()
 
@@ -76,7 +82,7 @@ class Reuse:
     def _clone(self, source: Path, target: Path, facts: host.StatFacts, executable: bool) -> bool:
         if facts.volume in self._uncloneable:
             return False
-        with _opened(source) as reader, self._disk.open_new(target) as writer:
+        with _opened(source) as reader, self._opened_new(target) as writer:
             if not self._disk.clone(reader, writer):
                 self._uncloneable.add(facts.volume)
             else:
@@ -84,7 +90,7 @@ class Reuse:
                     self._disk.set_executable(writer)
                 if host.stat_facts(reader.fileno()).same_content_as(facts):
                     return True
-        self._disk.remove(target)
+        self._disk.remove(target, below=self._below)
         return False
 
     def _link(self, source: Path, target: Path, facts: host.StatFacts, digest: Digest) -> bool:
@@ -94,7 +100,7 @@ class Reuse:
             if ledger.proof(_facts_of(source)) != digest:
                 return False
             try:
-                disk.link(source, target)
+                disk.link(source, target, below=self._below)
             except FileNotFoundError as error:
                 raise SourceVanished from error
             except OSError as error:
@@ -109,7 +115,7 @@ class Reuse:
                 fault = error
             after = host.stat_facts(target)
             if not _only_stamped(facts, after):
-                disk.remove(target)
+                disk.remove(target, below=self._below)
                 raise SourceVanished
             ledger.restamp(after, digest)
         if fault:
@@ -118,15 +124,18 @@ class Reuse:
 
     def _copy(self, source: Path, target: Path, digest: Digest, executable: bool) -> None:
         try:
-            with _opened(source) as reader, self._disk.open_new(target) as writer:
+            with _opened(source) as reader, self._opened_new(target) as writer:
                 actual = self._pump(reader, writer)
                 if executable:
                     self._disk.set_executable(writer)
             if actual != digest:
                 raise SourceVanished
         except SourceVanished:
-            self._disk.remove(target)
+            self._disk.remove(target, below=self._below)
             raise
+
+    def _opened_new(self, target: Path) -> BinaryIO:
+        return self._disk.open_new(target, below=self._below)
 
     def _pump(self, reader: BinaryIO, writer: BinaryIO) -> str:
         """Copy all bytes; their digest."""
@@ -210,12 +219,14 @@ def _is_same_file(path: Path, facts: host.StatFacts) -> bool:
         return False
 
 
-def move_file(source: Path, target: Path, disk: Disk, ledger: Ledger) -> None:
+def move_file(
+    source: Path, target: Path, disk: Disk, ledger: Ledger, *, below: Path | None = None
+) -> None:
     """Move a file over a name on the same volume; a proof of it moves along."""
     with ledger.locked():
         before = host.stat_facts(source)
         digest = ledger.proof(before)
-        disk.replace(source, target)
+        disk.replace(source, target, below=below)
         after = host.stat_facts(target)
         if digest and _only_stamped(before, after):
             ledger.restamp(after, digest)

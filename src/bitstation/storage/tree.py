@@ -12,7 +12,6 @@ from bitstation.core.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifes
 from bitstation.core.names import tool_id_fault, version_fault, version_key
 from bitstation.core.scopes import MANIFEST_NAME
 from bitstation.errors import ManifestError, StoreError, UsageError
-from bitstation.storage.faults import disk_errors
 
 CONTROL_NAME = ".bitstation"
 _RETIRED_PREFIX = ".retired-"
@@ -137,17 +136,6 @@ class ToolTree:
             if above == self.releases:
                 return
             check_plain(above)
-
-    def check_opened(self, path: Path, fd: int) -> None:
-        """Refuse an open file that is not the one in staging: it was reached through a link.
-
-        Raises StoreError.
-        """
-        self.check_staged(path.parent)
-        with disk_errors(path):
-            is_same = host.stat_facts(fd).identity == host.stat_facts(path).identity
-        if not is_same:
-            raise StoreError(path=str(path), detail="became another file while it was opened")
 
     def current_version(self) -> str | None:
         """Version that the pointer names; None when there is no readable pointer."""

@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from bitstation.core.relpath import fold_key
 from bitstation.testing.faulty_disk import QuickDisk
@@ -30,7 +30,7 @@ class NoClone(QuickDisk):
 class NoLinks(NoClone):
     """A volume without hard links either, such as exFAT."""
 
-    def link(self, source: Path, target: Path) -> None:
+    def link(self, source: Path, target: Path, *, below: Path | None = None) -> None:
         """Refuse."""
         raise refuse(errno.EPERM, target)
 
@@ -106,13 +106,13 @@ class Caseless(NoLinks):
         """Create a folder, unless it is there."""
         super().make_dir(caseless(path), private=private)
 
-    def open_new(self, path: Path, *, replace: bool = False, private: bool = False) -> BinaryIO:
+    def open_new(self, path: Path, **how: Any) -> BinaryIO:
         """Create a file, or open the one that is there."""
-        return super().open_new(caseless(path), replace=replace, private=private)
+        return super().open_new(caseless(path), **how)
 
-    def replace(self, source: Path, target: Path) -> None:
+    def replace(self, source: Path, target: Path, *, below: Path | None = None) -> None:
         """Move over the name that is there."""
-        super().replace(caseless(source), caseless(target))
+        super().replace(caseless(source), caseless(target), below=below)
 
 
 def caseless(path: Path) -> Path:
@@ -134,10 +134,10 @@ class FullBelow(QuickDisk):
         self._files: set[int] = set()
         self.has_struck = False
 
-    def open_new(self, path: Path, *, replace: bool = False, private: bool = False) -> BinaryIO:
+    def open_new(self, path: Path, **how: Any) -> BinaryIO:
         """Create a file, unless there is no room."""
         self._check(path)
-        return self._watched(path, super().open_new(path, replace=replace, private=private))
+        return self._watched(path, super().open_new(path, **how))
 
     def open_append(self, path: Path) -> BinaryIO:
         """Open a file, unless there is no room."""

@@ -15,6 +15,7 @@ from functools import partial
 from typing import BinaryIO, NamedTuple
 
 _LONGEST_WAIT_S = 30
+_PAUSE_S = 0.01
 # Lingering for no time: the close throws away what is unsent and resets the connection.
 _AT_ONCE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
@@ -95,14 +96,11 @@ class WebServer:
         self.url = f"{'https' if context else 'http'}://127.0.0.1:{self.port}"
         self._is_closing = False
         self._lock = threading.Lock()
-        self._connections: list[tuple[threading.Thread, socket.socket]] = []
+        self.connections = 0
+        """How many connections there have been."""
+        self._open: dict[threading.Thread, socket.socket] = {}
         self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._accepting.start()
-
-    @property
-    def connections(self) -> int:
-        """How many connections there have been."""
-        return len(self._all())
 
     def say(self, *answers: Said) -> None:
         """Give these answers, one a request, the last of them again and again."""
@@ -111,7 +109,7 @@ class WebServer:
 
     def check_left(self) -> None:
         """Raise AssertionError when a connection is held open by the client."""
-        for thread, _ in self._all():
+        for thread in self._opened():
             thread.join(_LONGEST_WAIT_S)
             assert not thread.is_alive(), "the client left a connection open"
 
@@ -123,19 +121,26 @@ class WebServer:
             socket.create_connection((self._host, self.port)).close()
         self._accepting.join(_LONGEST_WAIT_S)
         self._listener.close()
-        for thread, connection in self._all():
+        for thread, connection in self._opened().items():
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
             thread.join(_LONGEST_WAIT_S)
 
-    def _all(self) -> list[tuple[threading.Thread, socket.socket]]:
-        """Every connection and its thread, which runs or has run."""
+    def _opened(self) -> dict[threading.Thread, socket.socket]:
+        """Connections that have not ended, by their threads."""
         with self._lock:
-            return list(self._connections)
+            return dict(self._open)
 
     def _accept(self) -> None:
         while True:
-            connection, _ = self._listener.accept()
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                # A client that gave up before its turn, or too many files are open: for a while.
+                if self._is_closing:
+                    return
+                time.sleep(_PAUSE_S)
+                continue
             if self._is_closing:
                 connection.close()
                 return
@@ -143,16 +148,20 @@ class WebServer:
             # never woken under Wine when the client hangs up. It is longer than check_left waits.
             connection.settimeout(2 * _LONGEST_WAIT_S)
             with self._lock:
-                number = len(self._connections)
-                serve = partial(self._serve, number, connection)
+                serve = partial(self._serve, self.connections, connection)
+                self.connections += 1
                 thread = threading.Thread(target=serve, daemon=True)
-                self._connections.append((thread, connection))
+                self._open[thread] = connection
                 thread.start()
 
     def _serve(self, number: int, connection: socket.socket) -> None:
-        # The client may go away at any time, or not even trust us.
-        with suppress(OSError), self._secured(connection) as secured:
-            self._converse(number, secured)
+        try:
+            # The client may go away at any time, or not even trust us.
+            with suppress(OSError), self._secured(connection) as secured:
+                self._converse(number, secured)
+        finally:
+            with self._lock:
+                del self._open[threading.current_thread()]
 
     def _secured(self, connection: socket.socket) -> socket.socket:
         if self._context is None:
@@ -173,7 +182,7 @@ class WebServer:
                 if then is Then.RELAY:
                     return _relay(connection, self.relay_to)
                 while then is Then.DRIBBLE:
-                    time.sleep(0.01)
+                    time.sleep(_PAUSE_S)
                     connection.sendall(b".")
                 if then is Then.CLOSE:
                     connection.shutdown(socket.SHUT_WR)
@@ -210,7 +219,9 @@ def _read_request(number: int, reader: BinaryIO) -> Asked | None:
         name, _, value = row.partition(":")
         headers[name.lower()] = value.strip()
     body = reader.read(int(headers.get("content-length", "0")))
-    return Asked(number, line[0], line[1], headers, body)
+    # A line of one word asks for nothing.
+    method, target = [*line, ""][:2]
+    return Asked(number, method, target, headers, body)
 
 
 @contextmanager

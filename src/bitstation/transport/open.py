@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bitstation.core.assets import PACKAGES_GLOB, is_asset_name
 from bitstation.core.scopes import MANIFEST_NAME
 from bitstation.core.wire import DEFAULT_CHANNEL
-from bitstation.errors import UsageError
+from bitstation.errors import FolderOfPackages, UsageError
+from bitstation.storage.parts import whole_path
 from bitstation.transport.source import Source
 
 
 def open_source(named: str | Path, *, channel: str = DEFAULT_CHANNEL) -> Source:
-    """Source for an address, folder or file. Raises UsageError for what is none of them.
+    """Source for an address, folder or file.
+
+    Raises UsageError for what is none of them, FolderOfPackages for what ``pack`` made.
 
     An address is an HQ or a static mirror, which read alike.
     """
@@ -30,11 +34,20 @@ def open_source(named: str | Path, *, channel: str = DEFAULT_CHANNEL) -> Source:
 def _open_folder(path: Path) -> Source:
     from bitstation.transport.mirror import MirrorSource, is_mirror
 
-    if is_mirror(path) and not (path / MANIFEST_NAME).is_file():
-        return MirrorSource(path)
+    if not (path / MANIFEST_NAME).is_file():
+        if is_mirror(path):
+            return MirrorSource(path)
+        _check_no_packages(path)
     from bitstation.transport.folder import FolderSource
 
     return FolderSource(path)
+
+
+def _check_no_packages(folder: Path) -> None:
+    names = [path.name for path in folder.glob(PACKAGES_GLOB) if is_asset_name(path.name)]
+    if names:
+        package = whole_path(folder / min(names))
+        raise FolderOfPackages(folder=str(folder), package=str(package))
 
 
 def _open_file(path: Path) -> Source:

@@ -42,9 +42,10 @@ def move_into_place(run: Run, staging: Path, release: Path) -> None:
     files be moved one by one as they become free; and so do overlays (of containers) with a folder
     of a layer below.
     """
+    below = run.tree.releases
     if not release.exists():
         try:
-            run.disk.replace(staging, release)
+            run.disk.replace(staging, release, below=below)
             run.disk.sync_dirs([release.parent], run.root.path)
             return
         except OSError as error:
@@ -54,10 +55,10 @@ def move_into_place(run: Run, staging: Path, release: Path) -> None:
     folders = {release, *((release / path).parent for path in paths)}
     make_dirs(run.disk, folders, run.root.path)
     for path in paths:
-        move_file(staging / path, release / path, run.disk, run.ledger)
+        move_file(staging / path, release / path, run.disk, run.ledger, below=below)
     sync_names(run, release)
     if (staging / MANIFEST_NAME).exists():
-        run.disk.replace(staging / MANIFEST_NAME, release / MANIFEST_NAME)
+        run.disk.replace(staging / MANIFEST_NAME, release / MANIFEST_NAME, below=below)
         run.disk.sync_dir(release)
     run.disk.remove_tree(staging)
 

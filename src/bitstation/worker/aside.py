@@ -40,14 +40,14 @@ def set_folder_aside(run: Run, version: str, folder: Path) -> Path:
     return aside
 
 
-def copy_file(run: Run, source: Path, target: Path) -> int:
+def copy_file(run: Run, source: Path, target: Path, *, below: Path | None = None) -> int:
     """Clone or copy a file with its times and permissions, durably; its size in bytes.
 
     Raises OSError, UpdateCancelled. Crash: a part of it may stand under ``target``.
     """
     with (
         source.open("rb", buffering=0) as reader,
-        run.disk.open_new(target, replace=True) as writer,
+        run.disk.open_new(target, replace=True, below=below) as writer,
     ):
         if not run.disk.clone(reader, writer):
             block = memoryview(bytearray(_BLOCK_BYTES))

@@ -57,7 +57,7 @@ class Assembly:
         self._plan = plan
         self._staging = staging
         self._held = held
-        self._reuse = Reuse(run.disk, run.ledger, run.stop)
+        self._reuse = Reuse(run.disk, run.ledger, run.stop, below=run.tree.releases)
         self._lending = Lending(run)
         self._done_bytes = 0
         self._written: dict[str, host.StatFacts] = {}
@@ -271,7 +271,7 @@ class Assembly:
         return False
 
     def _create_empty(self, entry: PlanEntry, target: Path) -> None:
-        with self._run.disk.open_new(target) as file:
+        with self._run.open_staged(target) as file:
             if entry.executable:
                 self._run.disk.set_executable(file)
         self._written[entry.path] = host.stat_facts(target)

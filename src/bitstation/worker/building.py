@@ -217,19 +217,13 @@ class Building:
             return self._file
 
     def _open(self) -> BinaryIO:
-        disk, tree = self._run.disk, self._run.tree
+        run = self._run
         if self._exists:
-            tree.check_staged(self.path.parent)
-            file = disk.open_within(self.path)
-        else:
-            self._run.clear_staged(self.path)
-            file = disk.open_new(self.path)
+            return run.disk.open_within(self.path, below=run.tree.releases)
+        file = run.open_staged(self.path)
+        self._exists = True
         try:
-            # Before anything is written: a link may have been planted since we looked.
-            tree.check_opened(self.path, file.fileno())
-            if not self._exists:
-                self._exists = True
-                disk.preallocate(file, self.entry.size_bytes)
+            run.disk.preallocate(file, self.entry.size_bytes)
         except BaseException:
             file.close()
             raise

@@ -115,6 +115,6 @@ def _carry_one(run: Run, source: Path, target: Path) -> int:
             pass
         return 0
     temporary = target.with_name(target.name + TEMPORARY_SUFFIX)
-    size_bytes = copy_file(run, source, temporary)
-    run.disk.replace(temporary, target)
+    size_bytes = copy_file(run, source, temporary, below=run.tree.releases)
+    run.disk.replace(temporary, target, below=run.tree.releases)
     return size_bytes

@@ -41,7 +41,6 @@ class FileFetcher:
         blamed: set[str] = set()
         while True:
             self._intake.check()
-            self._run.clear_staged(target)
             actual, givers = self._receive(entry, target)
             if actual == entry.sha256:
                 self.place(index, entry, target, entry.size_bytes)
@@ -76,7 +75,7 @@ class FileFetcher:
 
     def _receive(self, entry: PlanEntry, target: Path) -> tuple[str, list[str]]:
         """Write an entry's bytes; their digest and who gave them. A broken transfer goes on."""
-        with self._run.disk.open_new(target) as file:
+        with self._run.open_staged(target) as file:
             self._run.disk.preallocate(file, entry.size_bytes)
             pipe = _HashingWriter(self._run, file, entry.size_bytes)
             failures, restarts = 0, 0

@@ -120,7 +120,8 @@ class Mending:
             parents.add(target.parent)
             for other in sharing:
                 self._mend_shared(entry, other)
-            move_file(self._staging / entry.path, target, run.disk, run.ledger)
+            source, below = self._staging / entry.path, run.tree.releases
+            move_file(source, target, run.disk, run.ledger, below=below)
         run.disk.sync_dirs(parents, self._folder)
         discard_tree(run, self._staging)
 
@@ -146,7 +147,8 @@ class Mending:
     def _mend_shared(self, entry: Entry, other: Path) -> None:
         # A name that no path of a release can have.
         run, temporary = self._run, self._staging / CONTROL_NAME
-        good, reuse = self._staging / entry.path, Reuse(run.disk, run.ledger, run.stop)
+        good = self._staging / entry.path
+        reuse = Reuse(run.disk, run.ledger, run.stop, below=run.tree.releases)
         how = reuse.place(good, temporary, entry.sha256, executable=entry.executable)
         if how != "linked":
             run.disk.sync_path(temporary)

@@ -65,7 +65,8 @@ def give_up(run: Run, plan: Plan, staging: Path) -> None:
         target = staging / entry.path
         if not target.exists() and (gone / entry.origin).exists():
             run.disk.make_dir(target.parent)
-            move_file(gone / entry.origin, target, run.disk, run.ledger)
+            source = gone / entry.origin
+            move_file(source, target, run.disk, run.ledger, below=tree.releases)
     run.disk.sync_dirs([(staging / entry.path).parent for entry in reworked], run.root.path)
     # NTFS syncs no folder, but with a file all that it journaled before: the pointer must be gone
     # for good before a byte of what it named is changed.

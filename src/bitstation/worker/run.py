@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from bitstation import host
 from bitstation.core.events import FolderExposed, Listener
@@ -80,6 +81,14 @@ class Run:
         """
         self.tree.check_staged(path.parent)
         self.disk.remove(path, below=self.tree.releases)
+
+    def open_staged(self, path: Path) -> BinaryIO:
+        """Open a new file in staging, for what stands under its name; never one behind a link.
+
+        Raises StoreError, OSError.
+        """
+        self.clear_staged(path)
+        return self.disk.open_new(path, below=self.tree.releases)
 
 
 @contextlib.contextmanager

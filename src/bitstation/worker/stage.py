@@ -117,7 +117,8 @@ def stage(run: Run, base: Manifest | None, target: Resolved, source: Source) -> 
     assembly.fill(source, kept)
     run.tree.check_staged(staging)
     carry(run, base, staging, manifest)
-    run.disk.write_file(staging / MANIFEST_NAME, target.manifest_bytes)
+    manifest_path, below = staging / MANIFEST_NAME, run.tree.releases
+    run.disk.write_file(manifest_path, target.manifest_bytes, below=below)
     if plan.given_up is not None:
         run.emit(GuardLowered, switch="--in-place", detail=plan.given_up)
         assembly.settle()
