@@ -187,6 +187,14 @@ def test_a_retired_release_that_came_back_with_the_journal_gone_is_removed(plays
     judge(stage)
 
 
+def test_a_release_is_retired_for_good_before_its_files_are_removed(quick_path: Path) -> None:
+    # A run was killed right after the rename; the next removed files, and the rename was lost.
+    played = after_kill(quick_path, "uninstall", "replace", "releases/.retired-v1.0.0")
+    for end in range(len(played.made.changes)):
+        for seed in range(4):
+            hold(played, end, Loss(Names.BY_FOLDER), f"{end} {seed}")
+
+
 def test_a_release_that_was_only_begun_hides_no_blocks(plays: Plays) -> None:
     stage, made = plays["update in place"]
     begun = next(

@@ -6,6 +6,8 @@ later collection goes on. Every step may be repeated.
 
 from __future__ import annotations
 
+import os
+from functools import partial
 from pathlib import Path
 
 from bitstation.core.events import PhaseChanged, ReleaseKept, ReleaseRetired, RetireDeferred
@@ -40,9 +42,10 @@ def collect(run: Run, previous: str | None, keep: int | None = None) -> list[OSE
 def clear_leftovers(run: Run) -> list[OSError]:
     """Remove staging and releases whose removal was begun; what could not go."""
     faults = []
-    for folder in (*run.tree.retired_folders(), run.tree.staging_area):
+    works = [partial(_discard_retired, run, gone) for gone in run.tree.retired_folders()]
+    for work in (*works, partial(discard_tree, run, run.tree.staging_area)):
         try:
-            discard_tree(run, folder)
+            work()
         except OSError as error:
             faults.append(error)
     return faults
@@ -114,7 +117,17 @@ def _put_away(run: Run, version: str, folder: Path) -> list[OSError]:
 
 def _remove(run: Run, version: str) -> None:
     gone = run.tree.retired(version)
-    discard_tree(run, gone)
+    _discard_retired(run, gone)
     run.disk.replace(run.tree.release(version), gone)
-    run.disk.sync_dir(run.tree.releases)
-    discard_tree(run, gone)
+    _discard_retired(run, gone)
+
+
+def _discard_retired(run: Run, gone: Path) -> None:
+    """Remove a folder once it is for good that it is no release any more.
+
+    An earlier run may have been killed right after the rename: with the power the release would
+    come back, and what was removed of it would not.
+    """
+    if os.path.lexists(gone):
+        run.disk.sync_dir(run.tree.releases)
+        discard_tree(run, gone)
