@@ -97,6 +97,26 @@ def test_what_it_follows_holds_nothing_that_is_not_shown(keyring: Keyring, secon
         refused(Draft(second.files, before), "it holds what is not shown")
 
 
+def test_hq_requires_with_the_key_of_its_timestamps(
+    keyring: Keyring, first: Draft, second: Draft
+) -> None:
+    """Else the one whose key goes could still require, and the new one could not."""
+    keyring.make("new")
+
+    def rekeyed(root: Root) -> None:
+        former = root.roles["timestamp"].keyids[0]
+        for role in ("timestamp", "snapshot"):
+            root.revoke_key(former, role)
+            root.add_key(keyring.public("new"), role)
+
+    for draft in (first, second):
+        root, *others = draft.files
+        fresh = edited(root, rekeyed, owners(keyring))
+        reason = "HQ would not require with the key of its timestamps"
+        refused(Draft((fresh, *others), draft.before), reason)
+    refused(Draft((fresh,), second.before), reason)
+
+
 def test_the_first_version_is_one(keyring: Keyring, first: Draft) -> None:
     def later(root: Root) -> None:
         root.version = 2

@@ -23,7 +23,7 @@ from bitstation.trust.chain import check_root
 from bitstation.trust.keyring import Keyring, name_of
 from bitstation.trust.plain import faults_of
 from bitstation.trust.roles import OWNER_ROLES, REQUIREMENTS, ROOT, SNAPSHOT, TARGETS, TIMESTAMP
-from bitstation.trust.signing import File, more_signed, publishers_of
+from bitstation.trust.signing import File, may_require, more_signed, publishers_of
 
 NAME = "the draft"
 
@@ -65,6 +65,9 @@ class Draft(msgspec.Struct, frozen=True):
                     raise _refused(file.role, f"its version is not {file.version}")
             _check_plain(file.role, metadata, list(self._may_sign(file.role).values()))
             self._check_signatures(file.role, metadata)
+        root, targets = self.then()
+        if not may_require(targets, root):
+            raise _refused(TARGETS, "HQ would not require with the key of its timestamps")
 
     def awaited(self) -> Iterator[File]:
         """Files that people sign: those of owners, and what a publisher begins with."""

@@ -40,11 +40,13 @@ from bitstation.trust.signing import (
     check_next,
     check_versions,
     is_signed,
+    may_require,
     open_chain,
     publisher_for,
     seal,
     sign_release,
     sign_requirement,
+    sign_requirements,
 )
 from bitstation.trust.walk import newest_root
 
@@ -215,8 +217,11 @@ class Place:
     def _seal(self, chain: Chain, files: Sequence[File], paths: Sequence[str]) -> None:
         # A root that is new here says who signs from now on.
         coming = [check_root(file.data, name=file.name) for file in files if file.role == ROOT]
-        signer = self.keyring.signer(self._online([chain.root, *coming][-1]))
-        sealed = seal(chain, files, signer, self._life, self._clock())
+        root, now = [chain.root, *coming][-1], self._clock()
+        signer = self.keyring.signer(self._online(root))
+        if any(file.role == TARGETS for file in files) and not may_require(chain.targets, root):
+            files = [*files, sign_requirements(chain, signer, now)]
+        sealed = seal(chain, files, signer, self._life, now)
         check_next(chain, self.first_root(), self.read, sealed, paths)
         self._write(sealed)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 from tuf.api.metadata import Key, Role, Root, Signed, Targets
@@ -87,4 +87,4 @@ def _row(
     label: Callable[[Key], str] = name_of,
 ) -> RoleRow:
     names = tuple(label(keys[keyid]) for keyid in role.keyids)
-    return RoleRow(name, role.threshold, names, expires and expires.replace(tzinfo=UTC), tools)
+    return RoleRow(name, role.threshold, names, expires, tools)

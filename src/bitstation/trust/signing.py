@@ -17,6 +17,7 @@ from tuf.api.metadata import (
     Delegations,
     Metadata,
     MetaFile,
+    Root,
     Signed,
     SuccinctRoles,
     TargetFile,
@@ -144,6 +145,12 @@ def sign_requirement(chain: Chain, signer: Signer, required: Requirement, now: d
     return File(file_name(REQUIREMENTS, targets.version), signed_bytes(targets, [signer]))
 
 
+def sign_requirements(chain: Chain, signer: Signer, now: datetime) -> File:
+    """What HQ requires as it is, signed anew: its online key is another from now on."""
+    targets = _next_targets(chain.load(REQUIREMENTS, TARGETS), now)
+    return File(file_name(REQUIREMENTS, targets.version), signed_bytes(targets, [signer]))
+
+
 def seal(
     chain: Chain, changed: Iterable[File], signer: Signer, life: timedelta, now: datetime
 ) -> list[File]:
@@ -185,6 +192,12 @@ def publishers_of(targets: Targets) -> dict[str, DelegatedRole]:
 def tools_of(delegation: DelegatedRole) -> tuple[str, ...]:
     """Patterns of the tool ids that a publisher may sign."""
     return tuple(path.partition("/")[0] for path in delegation.paths or ())
+
+
+def may_require(targets: Targets, root: Root) -> bool:
+    """Say whether the key that signs a root's timestamps alone may sign what HQ requires."""
+    found = publishers_of(targets).get(REQUIREMENTS)
+    return found is not None and found.keyids == root.roles[TIMESTAMP].keyids
 
 
 def check_versions(chain: Chain, files: Sequence[File]) -> None:
@@ -246,8 +259,8 @@ def check_first(files: Sequence[File]) -> None:
     if root is None:
         raise NotSigned(source="the new metadata")
     chain = open_chain(root, lambda name, _most: laid.get(name), "the new metadata")
-    for file in files:
-        chain.load_any(file.role)
+    for name in chain.snapshot.meta:
+        chain.load_any(name.removesuffix(".json"))
 
 
 def bins_of(publisher: str, keys: Iterable[Key], now: datetime) -> Targets:
