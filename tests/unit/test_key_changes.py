@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tuf.api.metadata import Delegations, Metadata, Root, Snapshot, Targets
 
-from bitstation.errors import KeyRefused
+from bitstation.errors import KeyRefused, NotSigned, SignatureRefused
 from bitstation.testing.releases import Release, make_release
 from bitstation.testing.signed import ONLINE_KEY, SignedShelf
 from bitstation.trust.ceremony import Roster
@@ -35,7 +35,7 @@ from bitstation.trust.roles import (
     release_path,
     requirement_path,
 )
-from bitstation.trust.signing import File, bins_of, publishers_of, tools_of
+from bitstation.trust.signing import File, bins_of, publishers_of, signed_bytes, tools_of
 
 OWNERS = ("ana", "ben", "eva")
 ROSTER = Roster(OWNERS, 2, "acme", "acme-key", ONLINE_KEY, ("acme-*",))
@@ -327,6 +327,42 @@ def test_the_former_key_of_a_publisher_is_named_nowhere(shelf: SignedShelf) -> N
     changed(shelf, rekeyed("acme", "new"))
     for role in (TARGETS, "acme"):
         assert former not in Metadata[Any].to_bytes(shelf.loaded(role)).decode()
+
+
+@pytest.mark.parametrize(
+    ("make", "count"), [(rekeyed("acme", "new"), 3), (admitted("bolt", "bolt-key"), 2)]
+)
+def test_a_publisher_gets_no_key_without_all_that_it_signs(
+    shelf: SignedShelf, make: Make, count: int
+) -> None:
+    shelf.publish(release("acme-tool"))
+    before = shelf.files()
+    for left_out in range(1, count):
+        with pytest.raises((NotSigned, SignatureRefused)):
+            shelf.place.change(without(left_out, make))
+        assert shelf.files() == before
+    assert len(changed(shelf, make)) == count
+
+
+def without(left_out: int, make: Make) -> Make:
+    def incomplete(chain: Chain, keyring: Keyring, now: datetime) -> list[File]:
+        files = make(chain, keyring, now)
+        del files[left_out]
+        return files
+
+    return incomplete
+
+
+def test_a_publisher_signs_no_list_that_leaves_his_bins_behind(shelf: SignedShelf) -> None:
+    """One that names other keys for them than those that signed them."""
+    shelf.publish(release("acme-tool"))
+    own = bins_of("acme", [shelf.keyring.public("new")], shelf.moment)
+    own.version = 2
+    data = signed_bytes(own, [shelf.keyring.signer("acme-key")])
+    before = shelf.files()
+    with pytest.raises(SignatureRefused):
+        shelf.place.accept([File("2.acme.json", data)])
+    assert shelf.files() == before
 
 
 def test_a_publisher_who_signed_nothing_yet_gets_another_key(shelf: SignedShelf) -> None:

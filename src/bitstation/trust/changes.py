@@ -27,6 +27,7 @@ from bitstation.trust.roles import (
 )
 from bitstation.trust.signing import (
     File,
+    bins_held,
     bins_of,
     next_version,
     publishers_of,
@@ -94,11 +95,9 @@ def rekey_publisher(
     own, before = bins_of(publisher, [key], now), chain.load(publisher, TARGETS)
     own.version = before.version + 1 if before else 1
     files.append(File(file_name(publisher, own.version), signed_bytes(own, [signer])))
-    for name in chain.snapshot.meta:
-        role = name.removesuffix(".json")
-        if role.rpartition("-")[0] == publisher and (held := chain.load(role, publisher)):
-            fresh = next_version(held, now, OFFLINE_LIFE)
-            files.append(File(file_name(role, fresh.version), signed_bytes(fresh, [signer])))
+    for role, held in bins_held(chain, publisher).items():
+        fresh = next_version(held, now, OFFLINE_LIFE)
+        files.append(File(file_name(role, fresh.version), signed_bytes(fresh, [signer])))
     return files
 
 

@@ -173,7 +173,7 @@ class Place:
 
     def check_draft(self, draft: Draft) -> None:
         """Refuse a draft that no owner should sign, or that replaces other than is here."""
-        draft.check()
+        draft.check(self._clock())
         # Where there are metadata, what is not among them is not what they are replaced by.
         for file in draft.before if self.exists else ():
             if self.read(file.name, max_bytes(file.role)) != file.data:

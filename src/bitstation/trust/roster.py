@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -50,8 +50,11 @@ def roster_of(root: bytes, read: ReadMetadata) -> list[RoleRow]:
     return rows
 
 
-def rows_of(root: Root, targets: Targets) -> list[RoleRow]:
-    """Every role as owners sign it: each key with the start of its id, for names may be equal."""
+def rows_of(root: Root, targets: Targets, expiries: Mapping[str, datetime]) -> list[RoleRow]:
+    """Every role as owners sign it: each key with the start of its id, for names may be equal.
+
+    ``expiries``: of publishers who begin.
+    """
     signed = {ROOT: root.expires, TARGETS: targets.expires, TIMESTAMP: None, SNAPSHOT: None}
     rows = [
         _row(name, root.roles[name], root.keys, expires, label=_name_and_id)
@@ -60,7 +63,8 @@ def rows_of(root: Root, targets: Targets) -> list[RoleRow]:
     keys = targets.delegations.keys if targets.delegations else {}
     for name, role in publishers_of(targets).items():
         tools = tools_of(role) if name != REQUIREMENTS else ()
-        rows.append(_row(name, role, keys, None, tools, label=_name_and_id))
+        expires = expiries.get(name)
+        rows.append(_row(name, role, keys, expires, tools, label=_name_and_id))
     return rows
 
 

@@ -225,6 +225,28 @@ def _check_kept(known: Targets | None, fresh: Targets) -> None:
             )
 
 
+def _check_whole(known: Chain, chain: Chain, files: Sequence[File]) -> None:
+    """Refuse a publisher with another key or list who lacks his list, or a bin that goes with it.
+
+    Files may be dropped on their way. Raises NotSigned, SignatureRefused.
+    """
+    before, brought = publishers_of(known.targets), {file.role for file in files}
+    for name, role in publishers_of(chain.targets).items():
+        is_same = name in before and before[name].to_dict() == role.to_dict()
+        if is_same and name not in brought:
+            continue
+        if chain.load(name, TARGETS) is None:
+            raise NotSigned(source=f"publisher {name}")
+        bins_held(chain, name)
+
+
+def bins_held(chain: Chain, publisher: str) -> dict[str, Targets]:
+    """Bins of a publisher in which something is signed, by role. Cost: each is read."""
+    roles = [name.removesuffix(".json") for name in chain.snapshot.meta]
+    own = [role for role in roles if role.rpartition("-")[0] == publisher]
+    return {role: held for role in own if (held := chain.load(role, publisher))}
+
+
 def check_next(
     known: Chain, root: bytes, read: ReadMetadata, files: Sequence[File], paths: Sequence[str]
 ) -> None:
@@ -242,6 +264,7 @@ def check_next(
     for file in files:
         if fresh := chain.load_any(file.role):
             _check_kept(known.load_any(file.role), fresh)
+    _check_whole(known, chain, files)
     for path in paths:
         if chain.find(path) is None:
             raise NotSigned(source=path)
