@@ -30,6 +30,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     "worker/activate.py": ("tests/engine/test_activating.py", "tests/engine/test_seed_scenario.py"),
     "storage/proving.py": ("tests/unit/test_proving.py", "tests/engine/test_healing.py"),
+    "storage/locks.py": ("tests/unit/test_place_shared.py", "tests/unit/test_pins.py"),
     "codec/blocks.py": ("tests/unit/test_codec_blocks.py",),
     "worker/update.py": ("tests/engine/test_allowing.py", "tests/engine/test_releases_kept.py"),
     "transport/source.py": (
@@ -48,13 +49,17 @@ TESTS: dict[str, tuple[str, ...]] = {
     "trust/plain.py": DRAFTS,
     "trust/changes.py": ("tests/unit/test_key_changes.py",),
     "trust/ceremony.py": ("tests/unit/test_ceremony.py", "tests/unit/test_key_changes.py"),
-    "trust/keyring.py": ("tests/unit/test_keyring.py",),
+    "trust/keyring.py": ("tests/unit/test_keyring.py", "tests/unit/test_place_shared.py"),
     "trust/elsewhere.py": ("tests/unit/test_elsewhere.py",),
     "trust/files.py": ("tests/unit/test_draft_folder.py",),
     "trust/draft_folder.py": ("tests/unit/test_draft_folder.py",),
-    "trust/place.py": ("tests/unit/test_place.py", "tests/unit/test_key_changes.py"),
+    "trust/place.py": (
+        "tests/unit/test_place.py",
+        "tests/unit/test_place_shared.py",
+        "tests/unit/test_key_changes.py",
+    ),
     "trust/roster.py": ("tests/unit/test_roster.py",),
-    "trust/signing.py": ("tests/unit/test_signing.py",),
+    "trust/signing.py": ("tests/unit/test_signing.py", "tests/unit/test_key_changes.py"),
 }
 
 ONLY: dict[str, tuple[str, ...]] = {
@@ -94,10 +99,10 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
         "self._chain is not None and self._before is not None",
         "self._chain is not None",
     ): "for the types: there is no chain where nothing is pinned",
-    ("trust/pins.py", "Pins._locked", "time.sleep(_LOCK_POLL_S)", "pass"): (
+    ("storage/locks.py", "held_lock", "time.sleep(_NAP_S)", "pass"): (
         "only processor time: it is asked again at once"
     ),
-    ("trust/pins.py", "Pins._locked", "time.monotonic() > end_s", "time.monotonic() >= end_s"): (
+    ("storage/locks.py", "held_lock", "time.monotonic() > end_s", "time.monotonic() >= end_s"): (
         "the same but for one reading of a clock"
     ),
     (

@@ -12,6 +12,7 @@ import pytest
 from tuf.api.metadata import TargetFile, Targets, Timestamp
 
 from bitstation.codec.zstd import decompress
+from bitstation.core.wire import Requirement
 from bitstation.errors import KeyRefused, NotSigned, ReleaseConflict, SignatureRefused
 from bitstation.testing.faulty_disk import FaultyDisk, QuickDisk
 from bitstation.testing.releases import TOOL_ID, Release, make_release
@@ -148,6 +149,15 @@ def test_what_another_place_shows_is_shown_here(shelf: SignedShelf, tmp_path: Pa
     names = {path.name for path in shelf.place.folder.iterdir()} - {"letter.json"}
     assert {path.name for path in other.folder.iterdir()} == names
     assert disk.calls[-1].split()[-1] in ("metadata", "other", "timestamp.json")
+
+
+def test_where_no_folder_is_none_is_made(tmp_path: Path) -> None:
+    keyring = Keyring(tmp_path / "keys", no_key, QuickDisk())
+    with pytest.raises(NotSigned):
+        new_place(tmp_path / "keys", keyring).require(
+            Requirement(TOOL_ID, "stable", "1.0.0", FIRST.manifest.manifest_hash)
+        )
+    assert not (tmp_path / "keys").exists()
 
 
 def test_without_a_disk_it_is_written_too(tmp_path: Path) -> None:

@@ -57,6 +57,10 @@ class Keyring:
         self.folder = folder
         self._ask = ask
         self._disk = disk or Disk()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """See what the list holds by now: another process may have changed it."""
         self._rows = {row.name: row for row in self._load()}
 
     @property
