@@ -12,7 +12,6 @@ import pytest
 from tuf.api.metadata import TargetFile, Targets, Timestamp
 
 from bitstation.codec.zstd import decompress
-from bitstation.core.wire import Requirement
 from bitstation.errors import KeyRefused, NotSigned, ReleaseConflict, SignatureRefused
 from bitstation.testing.faulty_disk import FaultyDisk, QuickDisk
 from bitstation.testing.releases import TOOL_ID, Release, make_release
@@ -151,15 +150,6 @@ def test_what_another_place_shows_is_shown_here(shelf: SignedShelf, tmp_path: Pa
     assert disk.calls[-1].split()[-1] in ("metadata", "other", "timestamp.json")
 
 
-def test_where_no_folder_is_none_is_made(tmp_path: Path) -> None:
-    keyring = Keyring(tmp_path / "keys", no_key, QuickDisk())
-    with pytest.raises(NotSigned):
-        new_place(tmp_path / "keys", keyring).require(
-            Requirement(TOOL_ID, "stable", "1.0.0", FIRST.manifest.manifest_hash)
-        )
-    assert not (tmp_path / "keys").exists()
-
-
 def test_without_a_disk_it_is_written_too(tmp_path: Path) -> None:
     keyring = Keyring(tmp_path / "keys", no_key)
     Place(tmp_path / "metadata", keyring, ONLINE_LIFE).found()
@@ -231,6 +221,20 @@ def test_without_the_online_key_nothing_is_signed(shelf: SignedShelf) -> None:
     part(shelf, ONLINE_KEY)
     for act in (lambda: shelf.require(FIRST), lambda: shelf.publish(SECOND)):
         assert "timestamps" in unchanged(shelf, KeyRefused, act)
+
+
+def test_a_key_that_does_not_open_is_seen_before(shelf: SignedShelf) -> None:
+    for name in (PUBLISHER_KEY, ONLINE_KEY):
+        path = shelf.keyring.folder / f"{name}.pem"
+        data = path.read_bytes()
+        path.write_bytes(b"ENCRYPTED")
+        for act in (shelf.place.check, shelf.place.sign):
+            unchanged(shelf, KeyRefused, lambda act=act: act(named(SECOND)))  # type: ignore[misc]
+        # What is signed needs no key.
+        shelf.place.check(named(FIRST))
+        path.write_bytes(data)
+    part(shelf, ONLINE_KEY)
+    unchanged(shelf, KeyRefused, lambda: shelf.place.check(named(SECOND)))
 
 
 # --- what others signed ---------------------------------------------------------------------------

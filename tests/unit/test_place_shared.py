@@ -13,7 +13,7 @@ import pytest
 
 from bitstation import host
 from bitstation.core.wire import Requirement
-from bitstation.errors import SignatureRefused, StoreLocked
+from bitstation.errors import NotSigned, SignatureRefused, StoreLocked
 from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.releases import TOOL_ID, make_release
 from bitstation.testing.signed import ONLINE_KEY, SignedShelf
@@ -205,6 +205,13 @@ def test_what_is_shown_stays_when_another_begins(shelf: SignedShelf) -> None:
     assert other.chain().find(path) is not None
     assert other.found() is None
     assert other.chain().find(path) is not None
+
+
+def test_where_no_folder_is_none_is_made(tmp_path: Path) -> None:
+    keyring = Keyring(tmp_path / "keys", lambda _name: "", QuickDisk())
+    with pytest.raises(NotSigned):
+        Place(tmp_path / "keys" / "metadata", keyring, ONLINE_LIFE).require(REQUIRED)
+    assert not (tmp_path / "keys").exists()
 
 
 # --- keys that changed meanwhile ------------------------------------------------------------------

@@ -130,10 +130,12 @@ class Place:
         return open_chain(self.first_root(), self.read, str(self.folder))
 
     def check(self, release: ReleaseName) -> None:
-        """Raise what ``sign`` would: ReleaseConflict, NotSigned."""
+        """Raise what ``sign`` would: ReleaseConflict, NotSigned, KeyRefused for a key in it."""
         chain = self.chain()
         if not is_signed(chain, release):
-            publisher_for(chain, self.keyring, release)
+            _publisher, key = publisher_for(chain, self.keyring, release)
+            for name in (key, self._online(chain.root)):
+                self.keyring.signer(name)
 
     def sign(self, release: ReleaseName) -> None:
         """Sign a release with a publisher's key that lies here. Raises NotSigned without one."""
