@@ -129,6 +129,11 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
         "(fresh := chain.load_any(file.role))",
         "(fresh := chain.load_any(file.role)) or True",
     ): "for the types: the snapshot names all files but those of the top roles, known as little",
+    (
+        *("trust/signing.py", "bins_held"),
+        "(held := chain.load(role, publisher))",
+        "(held := chain.load(role, publisher)) or True",
+    ): "for the types: the snapshot names them",
     ("core/relpath.py", "fold_key", "path.isascii()", "False"): (
         "a short cut: ASCII folds to its lower case the long way too"
     ),

@@ -329,6 +329,14 @@ def test_the_former_key_of_a_publisher_is_named_nowhere(shelf: SignedShelf) -> N
         assert former not in Metadata[Any].to_bytes(shelf.loaded(role)).decode()
 
 
+def test_one_who_signed_nothing_yet_hinders_no_other(shelf: SignedShelf) -> None:
+    unseen(shelf)
+    changed(shelf, admitted("bolt", "bolt-key"))
+    # And what HQ requires is signed anew only where its key is another.
+    assert shelf.version(REQUIREMENTS) == 1
+    shelf.publish(release("nut"))
+
+
 @pytest.mark.parametrize(
     ("make", "count"), [(rekeyed("acme", "new"), 3), (admitted("bolt", "bolt-key"), 2)]
 )
@@ -341,6 +349,8 @@ def test_a_publisher_gets_no_key_without_all_that_it_signs(
         with pytest.raises((NotSigned, SignatureRefused)):
             shelf.place.change(without(left_out, make))
         assert shelf.files() == before
+    with pytest.raises((NotSigned, SignatureRefused)):
+        shelf.place.change(lambda *given: make(*given)[:1])
     assert len(changed(shelf, make)) == count
 
 

@@ -16,14 +16,16 @@ from bitstation.core.wire import Requirement
 from bitstation.errors import NotSigned, SignatureRefused, StoreLocked
 from bitstation.testing.faulty_disk import QuickDisk
 from bitstation.testing.releases import TOOL_ID, make_release
-from bitstation.testing.signed import ONLINE_KEY, SignedShelf
+from bitstation.testing.signed import ONLINE_KEY, PUBLISHER_KEY, SignedShelf
 from bitstation.trust import place as place_module
+from bitstation.trust.ceremony import HQ_ROSTER, first_files
 from bitstation.trust.chain import Chain
 from bitstation.trust.changes import change_root, replace_key
 from bitstation.trust.draft import Draft
 from bitstation.trust.keyring import Keyring
 from bitstation.trust.place import Place
 from bitstation.trust.roles import (
+    OFFLINE_LIFE,
     ONLINE_LIFE,
     ONLINE_ROLES,
     RENEWED_AFTER,
@@ -31,7 +33,7 @@ from bitstation.trust.roles import (
     file_name,
     release_path,
 )
-from bitstation.trust.signing import File, ReleaseName
+from bitstation.trust.signing import File, ReleaseName, bins_of, signed_bytes
 
 FIRST = make_release({"a": b"1"}, "1.0.0")
 SIGNING = """
@@ -164,11 +166,13 @@ def test_who_signs_is_waited_for(shelf: SignedShelf, monkeypatch: pytest.MonkeyP
     assert not lock_of(shelf).exists()
 
 
-def test_a_timestamp_is_not_waited_for(shelf: SignedShelf) -> None:
+def test_a_timestamp_is_not_waited_for(shelf: SignedShelf, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who asks for it comes by; whoever signs at the moment makes it young, too."""
     shelf.moment += RENEWED_AFTER
     lock, before = host.FileLock(lock_of(shelf)), shelf.files()
     assert lock.acquire()
+    # Who waited would have the lock then.
+    monkeypatch.setattr("time.sleep", lambda _seconds: lock.release())
     try:
         assert not another(shelf).renew()
     finally:
@@ -205,6 +209,19 @@ def test_what_is_shown_stays_when_another_begins(shelf: SignedShelf) -> None:
     assert other.chain().find(path) is not None
     assert other.found() is None
     assert other.chain().find(path) is not None
+
+
+def test_what_no_owner_should_sign_begins_nothing(shelf: SignedShelf) -> None:
+    files = first_files(shelf.keyring, HQ_ROSTER, shelf.moment)
+    keys, signers = [shelf.keyring.public(PUBLISHER_KEY)], [shelf.keyring.signer(PUBLISHER_KEY)]
+    for_ever = signed_bytes(bins_of("hq", keys, shelf.moment + OFFLINE_LIFE), signers)
+    lie = [File(file.name, for_ever) if file.role == "hq" else file for file in files]
+    other = elsewhere(shelf)
+    with pytest.raises(SignatureRefused):
+        other.take_in(Draft(tuple(lie)))
+    assert not other.exists
+    other.take_in(Draft(tuple(files)))
+    assert other.exists
 
 
 def test_where_no_folder_is_none_is_made(tmp_path: Path) -> None:

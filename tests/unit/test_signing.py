@@ -24,6 +24,7 @@ from bitstation.trust.roles import (
     ROOT,
     SNAPSHOT,
     TARGETS,
+    TIMESTAMP,
     file_name,
     release_path,
     release_pattern,
@@ -37,6 +38,7 @@ from bitstation.trust.signing import (
     check_next,
     check_versions,
     is_signed,
+    may_require,
     more_signed,
     next_version,
     open_chain,
@@ -369,6 +371,14 @@ def test_lists_without_publishers_have_none() -> None:
     key = CryptoSigner.generate_ed25519().public_key
     for targets in (Targets(expires=NOW), bins_of("acme", [key], NOW)):
         assert publishers_of(targets) == {}
+
+
+def test_hq_may_require_with_the_key_of_its_timestamps_alone(shelf: SignedShelf) -> None:
+    chain, new = shelf.place.chain(), shelf.keyring.make("new")
+    assert may_require(chain.targets, chain.root)
+    chain.root.add_key(new, TIMESTAMP)
+    assert not may_require(chain.targets, chain.root)
+    assert not may_require(Targets(), chain.root)
 
 
 def test_a_publisher_has_the_tools_that_were_given_to_him() -> None:
