@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,16 @@ def test_s05_a_draft_says_what_changes_before_anybody_signs(
     assert apart.sign("ben", "--yes", "--json") == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["waits"][0]["missing"] == 1
+
+
+def test_s05_a_draft_says_until_when_a_new_publisher_may_sign(
+    apart: Apart, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert apart.ceremony.command(*CHANGES["add a publisher"]) == 70
+    assert apart.sign("ben", "-q") == 2
+    (line,) = [row for row in capsys.readouterr().err.splitlines() if "+ bolt: 1 of" in row]
+    year = datetime.now(UTC).year
+    assert any(f"; until {year + more}-" in line for more in (4, 5))
 
 
 def test_s05_a_change_that_waits_is_not_written_over(apart: Apart) -> None:

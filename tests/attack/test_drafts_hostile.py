@@ -208,6 +208,29 @@ def test_s09_a_publisher_is_not_led_to_sign_what_he_began_long_ago(apart: Apart)
     assert written.read_bytes() == acme.to_bytes()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("rotate", "hq-online", "hq-online-2"),
+        ("rotate", "acme-key", "acme-2"),
+        ("add", "bolt-key", "--publisher", "bolt"),
+    ],
+)
+def test_s09_a_draft_that_lost_a_file(apart: Apart, words: tuple[str, ...]) -> None:
+    """Taken in without it, a publisher could sign no more, and what he signed would not install."""
+    assert apart.ceremony.command(*words) == 70
+    assert [apart.sign("ben"), apart.sign("eva")] == [0, 0]
+    before, files = apart.metadata(), list(apart.draft.glob("*.json"))
+    for path in files:
+        data = path.read_bytes()
+        path.unlink()
+        assert apart.take_in() == 31
+        path.write_bytes(data)
+    assert apart.metadata() == before
+    assert apart.take_in() == 0
+    assert apart.update() == "1.1.0"
+
+
 HARMS = {
     "a file too large": "it is too large",
     "too many files": "it has too many files",

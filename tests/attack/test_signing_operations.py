@@ -10,18 +10,29 @@ from pathlib import Path
 import pytest
 from tuf.api.metadata import TargetFile, Targets
 
-from bitstation import BitStationError
+from bitstation import BitStationError, DeltaUpdater
 from bitstation.cli.main import main
 from bitstation.errors import KeyRefused, NotSigned
 from bitstation.testing.faulty_disk import QuickDisk
-from bitstation.testing.releases import TOOL_ID, make_release
-from bitstation.testing.signed import OWNERS, PUBLISHER_KEY, SignedShelf
+from bitstation.testing.invariants import Invariants
+from bitstation.testing.memory_source import MemorySource
+from bitstation.testing.releases import TOOL_ID, Release, make_release
+from bitstation.testing.signed import ONLINE_KEY, OWNERS, PUBLISHER_KEY, SignedShelf
 from bitstation.trust.ceremony import Roster
+from bitstation.trust.chain import Chain
+from bitstation.trust.changes import change_root, replace_key
 from bitstation.trust.keyring import Keyring
 from bitstation.trust.place import Place
-from bitstation.trust.roles import ONLINE_LIFE, RENEWED_AFTER, file_name
+from bitstation.trust.roles import (
+    ONLINE_LIFE,
+    ONLINE_ROLES,
+    RENEWED_AFTER,
+    REQUIREMENTS,
+    file_name,
+)
 from bitstation.trust.signing import File, ReleaseName, publishers_of
 from tests.attack.ceremony import FIRST, PASSPHRASE, SECOND, THIRD, Ceremony
+from tests.attack.trusting import NEW, OLD, accepted
 
 
 @pytest.fixture
@@ -74,6 +85,41 @@ def test_s04_rotate_the_online_key(ceremony: Ceremony) -> None:
     # It signs every day with nobody there to type.
     assert b"ENCRYPTED" not in (ceremony.keys / "hq-online-2.pem").read_bytes()
     assert ceremony.update(FIRST, SECOND) == "1.1.0"
+
+
+def test_s04_hq_requires_with_its_new_online_key_alone(
+    pinned: DeltaUpdater, shelf: SignedShelf
+) -> None:
+    accepted(pinned, shelf.source())
+    shelf.keyring.make("new")
+    assert shelf.place.change(online_anew) is None
+    shelf.require(OLD)
+    accepted(pinned, requiring(shelf, OLD), OLD)
+    shelf.require(NEW)
+    accepted(pinned, requiring(shelf, NEW), NEW)
+
+    def old_again(requirements: Targets) -> None:
+        said = [OLD.version, OLD.manifest.manifest_hash]
+        for target in requirements.targets.values():
+            target.unrecognized_fields["custom"] = {"stable": said}
+
+    # Whoever has stolen the former one, and even finds a snapshot that names what he signs.
+    shelf.show(REQUIREMENTS, shelf.forge(REQUIREMENTS, old_again, [ONLINE_KEY]), ["new"])
+    with pytest.raises(BitStationError) as caught:
+        pinned.update(requiring(shelf, OLD), OLD.version)
+    assert caught.value.code == "signature-refused"
+    Invariants(pinned.root.path).check(TOOL_ID, NEW.manifest)
+
+
+def online_anew(chain: Chain, keyring: Keyring, now: datetime) -> list[File]:
+    edit = replace_key(ONLINE_ROLES, keyring.public(ONLINE_KEY).keyid, keyring.public("new"))
+    return change_root(chain, keyring, edit, now)
+
+
+def requiring(shelf: SignedShelf, release: Release) -> MemorySource:
+    source = shelf.source()
+    source.required.add(release.version)
+    return source
 
 
 def test_s05_rotate_an_owner(ceremony: Ceremony) -> None:

@@ -168,6 +168,24 @@ def test_a_cloud_that_fails_fails_the_command_only(
     assert {path.name: path.read_bytes() for path in (keys / "metadata").iterdir()} == before
 
 
+def test_a_command_that_failed_half_way_is_given_again(
+    cloud: type[Cloud], keys: Path, tmp_path: Path, bitstation: Bitstation
+) -> None:
+    words = [word for name in NAMES for word in ("--signer", f"{name}=awskms:{name}")]
+    last = cloud.keys.pop(NAMES[-1])
+    assert bitstation("keys", "init", "--keys", keys, *words).code == 31
+    cloud.keys[NAMES[-1]] = last
+    assert bitstation("keys", "init", "--keys", keys, *words).code == 0
+    # An owner's public half is here, but nobody can sign that he comes.
+    _private, public = open_file(tmp_path / "other", "owner-4")
+    add = ("keys", "add", "owner-4", "--public", f"owner-4={public}", "--keys", keys)
+    owner = cloud.keys.pop("owner-1")
+    assert bitstation(*add).code == 31
+    cloud.keys["owner-1"] = owner
+    assert bitstation(*add).code == 0
+    assert "owner-4" in bitstation("keys", "status", "--keys", keys).out
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [

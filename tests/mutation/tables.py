@@ -14,7 +14,6 @@ DRAFTS = (
     "tests/attack/test_drafts_hostile.py",
     "tests/attack/test_drafts.py",
 )
-KEYS = ("tests/attack/test_signing_operations.py", *DRAFTS, *CHAIN)
 TESTS: dict[str, tuple[str, ...]] = {
     # Below src/bitstation/ (a glob may name several): test files in the order in which they run.
     "core/relpath.py": ("tests/unit/test_relpath.py",),
@@ -31,6 +30,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     "worker/activate.py": ("tests/engine/test_activating.py", "tests/engine/test_seed_scenario.py"),
     "storage/proving.py": ("tests/unit/test_proving.py", "tests/engine/test_healing.py"),
+    "storage/locks.py": ("tests/unit/test_place_shared.py", "tests/unit/test_pins.py"),
     "codec/blocks.py": ("tests/unit/test_codec_blocks.py",),
     "worker/update.py": ("tests/engine/test_allowing.py", "tests/engine/test_releases_kept.py"),
     "transport/source.py": (
@@ -48,14 +48,18 @@ TESTS: dict[str, tuple[str, ...]] = {
     "trust/draft.py": DRAFTS,
     "trust/plain.py": DRAFTS,
     "trust/changes.py": ("tests/unit/test_key_changes.py",),
-    "trust/ceremony.py": ("tests/unit/test_ceremony.py",),
-    "trust/keyring.py": ("tests/unit/test_keyring.py",),
+    "trust/ceremony.py": ("tests/unit/test_ceremony.py", "tests/unit/test_key_changes.py"),
+    "trust/keyring.py": ("tests/unit/test_keyring.py", "tests/unit/test_place_shared.py"),
     "trust/elsewhere.py": ("tests/unit/test_elsewhere.py",),
     "trust/files.py": ("tests/unit/test_draft_folder.py",),
     "trust/draft_folder.py": ("tests/unit/test_draft_folder.py",),
-    "trust/place.py": ("tests/unit/test_place.py",),
+    "trust/place.py": (
+        "tests/unit/test_place.py",
+        "tests/unit/test_place_shared.py",
+        "tests/unit/test_key_changes.py",
+    ),
     "trust/roster.py": ("tests/unit/test_roster.py",),
-    "trust/signing.py": ("tests/unit/test_signing.py",),
+    "trust/signing.py": ("tests/unit/test_signing.py", "tests/unit/test_key_changes.py"),
 }
 
 ONLY: dict[str, tuple[str, ...]] = {
@@ -95,10 +99,10 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
         "self._chain is not None and self._before is not None",
         "self._chain is not None",
     ): "for the types: there is no chain where nothing is pinned",
-    ("trust/pins.py", "Pins._locked", "time.sleep(_LOCK_POLL_S)", "pass"): (
+    ("storage/locks.py", "held_lock", "time.sleep(_NAP_S)", "pass"): (
         "only processor time: it is asked again at once"
     ),
-    ("trust/pins.py", "Pins._locked", "time.monotonic() > end_s", "time.monotonic() >= end_s"): (
+    ("storage/locks.py", "held_lock", "time.monotonic() > end_s", "time.monotonic() >= end_s"): (
         "the same but for one reading of a clock"
     ),
     (
@@ -114,6 +118,22 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     ("trust/pins.py", "_age", "version_in(believed.root) or 0", "version_in(believed.root)"): (
         "for the types: what is kept as a root was checked, and has a version"
     ),
+    ("trust/keyring.py", "keyid_of", "encode_canonical(facts) or ''", "encode_canonical(facts)"): (
+        "for the types: there is no text only where it is written to a stream instead"
+    ),
+    ("trust/place.py", "Place._before", "data is not None", "True"): (
+        "for the types: the chain has just been read from these files"
+    ),
+    (
+        *("trust/signing.py", "check_next"),
+        "(fresh := chain.load_any(file.role))",
+        "(fresh := chain.load_any(file.role)) or True",
+    ): "for the types: the snapshot names all files but those of the top roles, known as little",
+    (
+        *("trust/signing.py", "bins_held"),
+        "(held := chain.load(role, publisher))",
+        "(held := chain.load(role, publisher)) or True",
+    ): "for the types: the snapshot names them",
     ("core/relpath.py", "fold_key", "path.isascii()", "False"): (
         "a short cut: ASCII folds to its lower case the long way too"
     ),

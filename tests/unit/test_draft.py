@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from bitstation.trust.ceremony import Roster, first_files, make_keys
 from bitstation.trust.chain import utc_now
 from bitstation.trust.draft import Draft
 from bitstation.trust.keyring import Keyring
+from bitstation.trust.roles import OFFLINE_LIFE, SLACK
 from bitstation.trust.signing import File, bins_of, next_version, signed_bytes
 
 ROSTER = Roster(("ana", "ben", "eva"), 2, "acme", "acme-key", "hq-online")
@@ -97,6 +98,26 @@ def test_what_it_follows_holds_nothing_that_is_not_shown(keyring: Keyring, secon
         refused(Draft(second.files, before), "it holds what is not shown")
 
 
+def test_hq_requires_with_the_key_of_its_timestamps(
+    keyring: Keyring, first: Draft, second: Draft
+) -> None:
+    """Else the one whose key goes could still require, and the new one could not."""
+    keyring.make("new")
+
+    def rekeyed(root: Root) -> None:
+        former = root.roles["timestamp"].keyids[0]
+        for role in ("timestamp", "snapshot"):
+            root.revoke_key(former, role)
+            root.add_key(keyring.public("new"), role)
+
+    for draft in (first, second):
+        root, *others = draft.files
+        fresh = edited(root, rekeyed, owners(keyring))
+        reason = "HQ would not require with the key of its timestamps"
+        refused(Draft((fresh, *others), draft.before), reason)
+    refused(Draft((fresh,), second.before), reason)
+
+
 def test_the_first_version_is_one(keyring: Keyring, first: Draft) -> None:
     def later(root: Root) -> None:
         root.version = 2
@@ -125,6 +146,33 @@ def test_a_publisher_begins_with_the_keys_that_are_shown(keyring: Keyring, first
     )
     assert files != first.files
     refused(Draft(files), "not what a publisher begins with")
+
+
+SIGNERS = {"root": ROSTER.owners, "targets": ROSTER.owners, "acme": ("acme-key",)}
+
+
+@pytest.mark.parametrize("role", SIGNERS)
+def test_none_holds_for_ever_or_no_more(keyring: Keyring, first: Draft, role: str) -> None:
+    now, second = utc_now().replace(microsecond=0), timedelta(seconds=1)
+    signers = [keyring.signer(name) for name in SIGNERS[role]]
+
+    def until(expires: datetime) -> Draft:
+        def edit(signed: Any) -> None:
+            signed.expires = expires
+
+        rest = [edited(file, edit, signers) if file.role == role else file for file in first.files]
+        draft = Draft(tuple(rest))
+        assert draft.expiries()[role] == expires
+        return draft
+
+    longest = now + OFFLINE_LIFE + SLACK
+    for good in (now + second, longest):
+        until(good).check(now)
+    for bad in (now, longest + second):
+        with pytest.raises(SignatureRefused) as caught:
+            until(bad).check(now)
+        assert f"it would hold until {bad.date()}" in str(caught.value)
+    refused(until(longest + timedelta(days=1)), "it would hold until")
 
 
 def test_each_file_is_of_the_role_that_its_name_says(

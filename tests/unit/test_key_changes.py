@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tuf.api.metadata import Delegations, Metadata, Root, Snapshot, Targets
 
-from bitstation.errors import KeyRefused
+from bitstation.errors import KeyRefused, NotSigned, SignatureRefused
 from bitstation.testing.releases import Release, make_release
 from bitstation.testing.signed import ONLINE_KEY, SignedShelf
 from bitstation.trust.ceremony import Roster
@@ -33,8 +33,9 @@ from bitstation.trust.roles import (
     SNAPSHOT,
     TARGETS,
     release_path,
+    requirement_path,
 )
-from bitstation.trust.signing import File, bins_of, publishers_of, tools_of
+from bitstation.trust.signing import File, bins_of, publishers_of, signed_bytes, tools_of
 
 OWNERS = ("ana", "ben", "eva")
 ROSTER = Roster(OWNERS, 2, "acme", "acme-key", ONLINE_KEY, ("acme-*",))
@@ -115,6 +116,16 @@ def signers_of(shelf: SignedShelf, role: str) -> set[str]:
     return set(shelf.loaded(role).signatures)
 
 
+def unseen(shelf: SignedShelf) -> None:
+    """Show a place whose publisher signed nothing yet."""
+
+    def edit(snapshot: Snapshot) -> None:
+        del snapshot.meta["acme.json"]
+
+    shelf.put(SNAPSHOT, shelf.forge(SNAPSHOT, edit, [ONLINE_KEY]))
+    shelf.point()
+
+
 # --- the root -------------------------------------------------------------------------------------
 
 
@@ -135,13 +146,41 @@ def test_an_owner_who_is_replaced_still_signs_the_root_that_says_so(shelf: Signe
     assert ids(shelf, "ana")[0] not in shelf.place.chain().root.keys
 
 
-def test_the_online_key_is_replaced_and_the_publishers_stay_as_they_are(
-    shelf: SignedShelf,
-) -> None:
-    assert changed(shelf, rooted(ONLINE_ROLES, ONLINE_KEY, "new")) == ["2.root.json"]
-    for role in ONLINE_ROLES:
+def test_the_new_online_key_signs_all_that_the_former_did(shelf: SignedShelf) -> None:
+    """What HQ required stays required, and the former key says nothing any more."""
+    first, second = release("acme-tool"), release("acme-tool", "1.1.0")
+    shelf.publish(first, second)
+    shelf.require(first, "beta")
+    (former,) = ids(shelf, ONLINE_KEY)
+    names = changed(shelf, rooted(ONLINE_ROLES, ONLINE_KEY, "new"))
+    assert names == ["2.root.json", "2.targets.json"]
+    shelf.keyring.forget(ONLINE_KEY)
+    for role in (*ONLINE_ROLES, REQUIREMENTS):
         assert keys_of(shelf, role) == ids(shelf, "new")
-    assert shelf.version(TARGETS) == 1
+        assert signers_of(shelf, role) == set(ids(shelf, "new"))
+    assert former not in Metadata[Any].to_bytes(shelf.loaded(TARGETS)).decode()
+    shelf.require(second)
+    found = shelf.place.chain().find(requirement_path("acme-tool"))
+    assert found is not None
+    said = {channel: row[0] for channel, row in found[0].custom.items()}
+    assert said == {"beta": "1.0.0", "stable": "1.1.0"}
+
+
+def test_whom_hq_left_behind_the_next_list_takes_along(shelf: SignedShelf) -> None:
+    """A root that came by itself, with another online key: HQ can require nothing then."""
+    shelf.require(release("acme-tool"))
+    make = rooted(ONLINE_ROLES, ONLINE_KEY, "new")
+    assert changed(shelf, lambda *given: make(*given)[:1]) == ["2.root.json"]
+    assert keys_of(shelf, REQUIREMENTS) == ids(shelf, ONLINE_KEY)
+    changed(shelf, admitted("bolt", "bolt-key"))
+    assert keys_of(shelf, REQUIREMENTS) == ids(shelf, "new")
+    shelf.require(release("acme-tool", "1.1.0"))
+    assert signers_of(shelf, REQUIREMENTS) == set(ids(shelf, "new"))
+
+
+def test_keys_that_stay_leave_the_publishers_as_they_are(shelf: SignedShelf) -> None:
+    assert changed(shelf, rooted((), None, None)) == ["2.root.json"]
+    assert shelf.version(TARGETS) == shelf.version(REQUIREMENTS) == 1
 
 
 def test_no_owner_goes_who_is_the_only_one_in_reserve(shelf: SignedShelf) -> None:
@@ -211,12 +250,7 @@ def test_a_publisher_who_is_there_gets_other_tools(shelf: SignedShelf) -> None:
 def test_another_key_comes_by_another_way(shelf: SignedShelf) -> None:
     """What he signed would install nowhere any more: all of it has to be signed anew."""
     refused(shelf, admitted("acme", "bolt-key"), "there is, or was, a publisher of that name")
-
-    def unseen(snapshot: Snapshot) -> None:
-        del snapshot.meta["acme.json"]
-
-    shelf.put(SNAPSHOT, shelf.forge(SNAPSHOT, unseen, [ONLINE_KEY]))
-    shelf.point()
+    unseen(shelf)
     refused(shelf, admitted("acme", "bolt-key"), "there is, or was, a publisher of that name")
 
 
@@ -237,7 +271,8 @@ def test_of_one_who_goes_nothing_installs_any_more(shelf: SignedShelf) -> None:
 
 
 def test_nobody_goes_who_is_no_publisher(shelf: SignedShelf) -> None:
-    refused(shelf, dismissed("bolt"), "there is no such publisher")
+    for name in ("bolt", REQUIREMENTS, ROOT):
+        refused(shelf, dismissed(name), "there is no such publisher")
     expires = shelf.moment
     bins = bins_of("acme", [shelf.keyring.public("acme-key")], expires)
     for targets in (
@@ -294,5 +329,60 @@ def test_the_former_key_of_a_publisher_is_named_nowhere(shelf: SignedShelf) -> N
         assert former not in Metadata[Any].to_bytes(shelf.loaded(role)).decode()
 
 
+def test_one_who_signed_nothing_yet_hinders_no_other(shelf: SignedShelf) -> None:
+    unseen(shelf)
+    changed(shelf, admitted("bolt", "bolt-key"))
+    # And what HQ requires is signed anew only where its key is another.
+    assert shelf.version(REQUIREMENTS) == 1
+    shelf.publish(release("nut"))
+
+
+@pytest.mark.parametrize(
+    ("make", "count"), [(rekeyed("acme", "new"), 3), (admitted("bolt", "bolt-key"), 2)]
+)
+def test_a_publisher_gets_no_key_without_all_that_it_signs(
+    shelf: SignedShelf, make: Make, count: int
+) -> None:
+    shelf.publish(release("acme-tool"))
+    before = shelf.files()
+    for left_out in range(1, count):
+        with pytest.raises((NotSigned, SignatureRefused)):
+            shelf.place.change(without(left_out, make))
+        assert shelf.files() == before
+    with pytest.raises((NotSigned, SignatureRefused)):
+        shelf.place.change(lambda *given: make(*given)[:1])
+    assert len(changed(shelf, make)) == count
+
+
+def without(left_out: int, make: Make) -> Make:
+    def incomplete(chain: Chain, keyring: Keyring, now: datetime) -> list[File]:
+        files = make(chain, keyring, now)
+        del files[left_out]
+        return files
+
+    return incomplete
+
+
+def test_a_publisher_signs_no_list_that_leaves_his_bins_behind(shelf: SignedShelf) -> None:
+    """One that names other keys for them than those that signed them."""
+    shelf.publish(release("acme-tool"))
+    own = bins_of("acme", [shelf.keyring.public("new")], shelf.moment)
+    own.version = 2
+    data = signed_bytes(own, [shelf.keyring.signer("acme-key")])
+    before = shelf.files()
+    with pytest.raises(SignatureRefused):
+        shelf.place.accept([File("2.acme.json", data)])
+    assert shelf.files() == before
+
+
+def test_a_publisher_who_signed_nothing_yet_gets_another_key(shelf: SignedShelf) -> None:
+    unseen(shelf)
+    assert changed(shelf, rekeyed("acme", "new")) == ["2.targets.json", "1.acme.json"]
+    assert keys_of(shelf, "acme") == ids(shelf, "new")
+
+
 def test_nobody_gets_a_key_who_is_no_publisher(shelf: SignedShelf) -> None:
-    refused(shelf, rekeyed("bolt", "new"), "there is no such publisher")
+    for name in ("bolt", REQUIREMENTS, ROOT):
+        refused(shelf, rekeyed(name, "new"), "there is no such publisher")
+    changed(shelf, dismissed("acme"))
+    refused(shelf, rekeyed("acme", "new"), "there is no such publisher")

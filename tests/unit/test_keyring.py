@@ -240,6 +240,22 @@ def test_a_name_leads_to_one_key_only(tmp_path: Path, folder: Path) -> None:
     made = keyring.make("ana")
     refused(lambda: keyring.add("ana", uri, public), "there is a key of that name")
     assert keyring.public("ana") == made
+    # Nothing is asked for one that could get no name.
+    refused(lambda: keyring.add("Ana", uri), "a key's name is")
+
+
+def test_the_same_key_is_named_again(tmp_path: Path, folder: Path) -> None:
+    """Its command had failed after that."""
+    uri, public = elsewhere(tmp_path)
+    opened(folder).add("ben", uri, public)
+    before = (folder / INDEX_NAME).read_bytes()
+    keyring = opened(folder)
+    assert keyring.add("ben", uri, public) == keyring.public("ben")
+    for other in ("", uri + "x"):
+        refused(lambda other=other: keyring.add("ben", other, public), "of that name")  # type: ignore[misc]
+    stranger = CryptoSigner.generate_ed25519().public_key
+    refused(lambda: keyring.add("ben", uri, stranger), "of that name")
+    assert (folder / INDEX_NAME).read_bytes() == before
 
 
 # --- find, learn, forget --------------------------------------------------------------------------

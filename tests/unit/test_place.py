@@ -223,6 +223,20 @@ def test_without_the_online_key_nothing_is_signed(shelf: SignedShelf) -> None:
         assert "timestamps" in unchanged(shelf, KeyRefused, act)
 
 
+def test_a_key_that_does_not_open_is_seen_before(shelf: SignedShelf) -> None:
+    for name in (PUBLISHER_KEY, ONLINE_KEY):
+        path = shelf.keyring.folder / f"{name}.pem"
+        data = path.read_bytes()
+        path.write_bytes(b"ENCRYPTED")
+        for act in (shelf.place.check, shelf.place.sign):
+            unchanged(shelf, KeyRefused, lambda act=act: act(named(SECOND)))  # type: ignore[misc]
+        # What is signed needs no key.
+        shelf.place.check(named(FIRST))
+        path.write_bytes(data)
+    part(shelf, ONLINE_KEY)
+    unchanged(shelf, KeyRefused, lambda: shelf.place.check(named(SECOND)))
+
+
 # --- what others signed ---------------------------------------------------------------------------
 
 

@@ -81,12 +81,13 @@ def test_owners_see_every_role_and_each_key_with_its_id(shelf: SignedShelf) -> N
         return tuple(f"{name} ({shelf.keyring.public(name).keyid[:16]})" for name in names)
 
     chain, long = shelf.place.chain(), shelf.moment + OFFLINE_LIFE
-    assert rows_of(chain.root, chain.targets) == [
+    expiries = {"hq": shelf.moment, ROOT: shelf.moment}
+    assert rows_of(chain.root, chain.targets, expiries) == [
         RoleRow(ROOT, 1, keys(*OWNERS), long),
         RoleRow(TARGETS, 1, keys(*OWNERS), long),
         RoleRow(TIMESTAMP, 1, keys(ONLINE_KEY)),
         RoleRow(SNAPSHOT, 1, keys(ONLINE_KEY)),
-        RoleRow("hq", 1, keys(PUBLISHER_KEY), None, ("*",)),
+        RoleRow("hq", 1, keys(PUBLISHER_KEY), shelf.moment, ("*",)),
         RoleRow(REQUIREMENTS, 1, keys(ONLINE_KEY)),
     ]
 
@@ -94,7 +95,7 @@ def test_owners_see_every_role_and_each_key_with_its_id(shelf: SignedShelf) -> N
 def test_owners_see_that_there_are_no_publishers(shelf: SignedShelf) -> None:
     chain = shelf.place.chain()
     without_publishers(chain.targets)
-    rows = rows_of(chain.root, chain.targets)
+    rows = rows_of(chain.root, chain.targets, {})
     assert [row.role for row in rows] == [ROOT, TARGETS, TIMESTAMP, SNAPSHOT]
 
 

@@ -24,8 +24,10 @@ from bitstation.trust.roles import (
     ROOT,
     SNAPSHOT,
     TARGETS,
+    TIMESTAMP,
     file_name,
     release_path,
+    release_pattern,
     requirement_path,
 )
 from bitstation.trust.signing import (
@@ -36,6 +38,7 @@ from bitstation.trust.signing import (
     check_next,
     check_versions,
     is_signed,
+    may_require,
     more_signed,
     next_version,
     open_chain,
@@ -49,7 +52,6 @@ from bitstation.trust.signing import (
 )
 
 NOW = datetime.now(UTC).replace(microsecond=0)
-ALWAYS_READ = (ROOT, TARGETS, SNAPSHOT, "timestamp")
 FIRST, SECOND = (make_release({"a": version.encode()}, version) for version in ("1.0.0", "1.1.0"))
 
 
@@ -224,6 +226,15 @@ def test_versions_follow_one_another(shelf: SignedShelf, role: str) -> None:
         assert f"does not follow {known}" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["02.hq.json", "2.h/q.json", "2.hq", "x.hq.json", "2.hq.json "])
+def test_a_file_has_the_name_that_is_asked_for(shelf: SignedShelf, name: str) -> None:
+    file = File(name, shelf.forge("hq", keys=[PUBLISHER_KEY]))
+    for act in (file.check_name, lambda: check_versions(shelf.place.chain(), [file])):
+        with pytest.raises(SignatureRefused) as caught:
+            act()
+        assert "another name" in str(caught.value)
+
+
 def test_what_workers_would_take_is_good(shelf: SignedShelf) -> None:
     role, path = shelf.bin_of(FIRST), release_path("z-tool", "1.0.0")
 
@@ -287,9 +298,16 @@ def first(tmp_path: Path) -> list[File]:
 
 def test_the_first_files_are_taken_whole_only(first: list[File]) -> None:
     check_first(first)
-    for left_out in (file for file in first if file.role in ALWAYS_READ):
+    for left_out in first:
         with pytest.raises((NotSigned, SignatureRefused)):
             check_first([file for file in first if file is not left_out])
+    with pytest.raises(NotSigned):
+        check_first([file for file in first if file.role != ROOT])
+
+
+def test_nothing_else_comes_with_the_first_files(first: list[File]) -> None:
+    with pytest.raises(SignatureRefused):
+        check_first([*first, File("../1.hq.json", first[0].data)])
 
 
 @pytest.mark.parametrize("role", [ROOT, TARGETS, "hq", REQUIREMENTS, SNAPSHOT, "timestamp"])
@@ -353,6 +371,22 @@ def test_lists_without_publishers_have_none() -> None:
     key = CryptoSigner.generate_ed25519().public_key
     for targets in (Targets(expires=NOW), bins_of("acme", [key], NOW)):
         assert publishers_of(targets) == {}
+
+
+def test_hq_may_require_with_the_key_of_its_timestamps_alone(shelf: SignedShelf) -> None:
+    chain, new = shelf.place.chain(), shelf.keyring.make("new")
+    assert may_require(chain.targets, chain.root)
+    chain.root.add_key(new, TIMESTAMP)
+    assert not may_require(chain.targets, chain.root)
+    assert not may_require(Targets(), chain.root)
+
+
+def test_a_publisher_has_the_tools_that_were_given_to_him() -> None:
+    given = [release_pattern(tool) for tool in ("acme-*", "nut")]
+    assert tools_of(DelegatedRole("acme", [], 1, terminating=True, paths=given)) == (
+        "acme-*",
+        "nut",
+    )
 
 
 def test_a_publisher_of_paths_that_are_hashed_has_no_tools_to_show() -> None:

@@ -80,8 +80,8 @@ def _show(draft: Draft, ctx: Context) -> None:
         ctx.say(
             ctx.gettext("What is signed now ('-') and then ('+'), under root {}:").format(digest)
         )
-    before = lines_of(rows_of(*now), ctx) if now else []
-    for line in difflib.ndiff(before, lines_of(rows_of(*then), ctx)):
+    before = lines_of(rows_of(*now, {}), ctx) if now else []
+    for line in difflib.ndiff(before, lines_of(rows_of(*then, draft.expiries()), ctx)):
         if not line.startswith("?"):
             ctx.say("  " + line)
 

@@ -6,6 +6,7 @@ import argparse
 import getpass
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,10 +66,13 @@ def keyring_of(args: argparse.Namespace, ctx: Context) -> Keyring | None:
 
 
 def open_keyring(folder: Path, ctx: Context) -> Keyring:
-    """Keys of a folder; passphrases come from BITSTATION_PASSPHRASE, else a person is asked."""
+    """Keys of a folder; passphrases come from BITSTATION_PASSPHRASE, else a person is asked.
+
+    Once for each key: nobody may be there any more when hours later it signs.
+    """
     from bitstation.trust.keyring import Keyring
 
-    return Keyring(folder, lambda name: passphrase(name, ctx))
+    return Keyring(folder, cache(lambda name: passphrase(name, ctx)))
 
 
 def passphrase(name: str, ctx: Context) -> str:

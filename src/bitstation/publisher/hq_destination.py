@@ -64,6 +64,9 @@ class HqDestination(Destination):
             if self._signer is not None:
                 manifest_bytes = self._client.manifest_bytes(session.tool_id, session.version)
         name = ReleaseName(session.tool_id, session.version, manifest_bytes)
+        if self._signer is not None:
+            # Before hours of bringing what could not be signed then.
+            self._signer.check(name)
         return _HqShipment(self._client, session, known, self._stop, lambda: self._sign(name))
 
     def _sign(self, release: ReleaseName) -> None:

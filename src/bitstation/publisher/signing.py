@@ -12,7 +12,14 @@ from bitstation.trust.chain import utc_now
 from bitstation.trust.keyring import Keyring
 from bitstation.trust.place import Place
 from bitstation.trust.roles import ROOT, STATIC_LIFE, file_name, max_bytes
-from bitstation.trust.signing import ReleaseName, is_signed, open_chain, publisher_for, sign_release
+from bitstation.trust.signing import (
+    File,
+    ReleaseName,
+    is_signed,
+    open_chain,
+    publisher_for,
+    sign_release,
+)
 
 _ATTEMPTS = 5
 
@@ -24,24 +31,20 @@ class HqSigner:
         self._client = client
         self._keyring = keyring
 
+    def check(self, release: ReleaseName) -> None:
+        """Raise what ``sign`` would; nothing is sent."""
+        self._signed(release)
+
     def sign(self, release: ReleaseName) -> None:
         """Send HQ the bin of the release, unless it is signed there already.
 
-        Raises NotSigned where our key may not sign for the tool, SignatureRefused where HQ has
-        another root than ours, ReleaseConflict.
+        Raises NotSigned where our key may not sign for the tool, KeyRefused where it cannot,
+        SignatureRefused where HQ has another root than ours, ReleaseConflict.
         """
-        own = Place(self._keyring.folder / METADATA, self._keyring, STATIC_LIFE)
-        # The first one: whatever root HQ has now must follow from it.
-        root = own.read(file_name(ROOT, 1), max_bytes(ROOT))
-        if root is None:
-            raise NotSigned(source=str(self._keyring.folder))
         for attempt in range(_ATTEMPTS):
-            chain = open_chain(root, reading(HqSource(self._client)), self._client.name)
-            publisher, key = publisher_for(chain, self._keyring, release)
-            if is_signed(chain, release):
+            file = self._signed(release)
+            if file is None:
                 return
-            signers = [self._keyring.signer(key)]
-            file = sign_release(chain, publisher, signers, release, utc_now())
             try:
                 self._client.put_metadata(file.name, file.data)
                 return
@@ -50,12 +53,25 @@ class HqSigner:
                 if attempt == _ATTEMPTS - 1:
                     raise
 
+    def _signed(self, release: ReleaseName) -> File | None:
+        """What HQ has to take in; None where it has."""
+        own = Place(self._keyring.folder / METADATA, self._keyring, STATIC_LIFE)
+        # The first one: whatever root HQ has now must follow from it.
+        root = own.read(file_name(ROOT, 1), max_bytes(ROOT))
+        if root is None:
+            raise NotSigned(source=str(self._keyring.folder))
+        chain = open_chain(root, reading(HqSource(self._client)), self._client.name)
+        publisher, key = publisher_for(chain, self._keyring, release)
+        if is_signed(chain, release):
+            return None
+        return sign_release(chain, publisher, [self._keyring.signer(key)], release, utc_now())
+
 
 class FolderSigner:
     """Signs what is published in a folder, below ``metadata/`` there.
 
     A new folder begins with what lies beside the keys. Raises NotSigned where there is nothing,
-    or no key here may sign for the tool; ReleaseConflict.
+    or no key here may sign for the tool; KeyRefused where one cannot; ReleaseConflict.
     """
 
     def __init__(self, root: Path, keyring: Keyring) -> None:

@@ -55,8 +55,8 @@ class StaticDestination(Destination):
         keyring: Keyring | None = None,
     ) -> None:
         """``keyring``: keys of a publisher and the online key; without it nothing is signed."""
-        self._keyring = keyring
         self._root = host.native_path(root.absolute())
+        self._signer = FolderSigner(self._root, keyring) if keyring else None
         self._disk = disk or Disk()
         self._lock: host.FileLock | None = None
         self._work = self._root / WORK_NAME
@@ -101,6 +101,9 @@ class StaticDestination(Destination):
                 )
             sizes = {entry.sha256: entry.size for entry in manifest.entries}
             wanted = self.lacking(sizes.items())
+        if self._signer is not None:
+            # Before hours of bringing what could not be signed then.
+            self._signer.check(self._name(manifest, known.manifest if known else manifest_bytes))
         return _StaticShipment(self, manifest, manifest_bytes, wanted, known)
 
     def lacking(self, blobs: Iterable[tuple[Digest, int]]) -> tuple[BlobWanted, ...]:
@@ -125,10 +128,13 @@ class StaticDestination(Destination):
 
     def sign(self, manifest: Manifest, blob: BlobRef) -> None:
         """Sign a release by its manifest as it lies here, where there are keys."""
-        if self._keyring is not None:
-            data = self._source.read_object(blob.sha256, blob.size)
-            name = ReleaseName(manifest.tool_id, manifest.tool_version, data)
-            FolderSigner(self._root, self._keyring).sign(name)
+        if self._signer is not None:
+            self._signer.sign(self._name(manifest, blob))
+
+    def _name(self, manifest: Manifest, data: BlobRef | bytes) -> ReleaseName:
+        if isinstance(data, BlobRef):
+            data = self._source.read_object(data.sha256, data.size)
+        return ReleaseName(manifest.tool_id, manifest.tool_version, data)
 
     def show(self, offer: ReleaseOffer) -> None:
         """Make a release visible, or what was added to it."""

@@ -6,7 +6,6 @@ Both are caches of what ``adopt`` found: a damaged record is begun anew, a damag
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,15 +20,15 @@ from bitstation.core.adopted import (
 )
 from bitstation.core.blockmap import MAX_MAP_BYTES, BlockMap, encode_blockmap, parse_blockmap
 from bitstation.core.digest import Digest
-from bitstation.errors import ManifestError, StoreCorrupt, StoreError, StoreLocked
+from bitstation.errors import ManifestError, StoreCorrupt, StoreError
 from bitstation.storage.durable import Disk
+from bitstation.storage.locks import held_lock
 from bitstation.storage.private import make_guarded
 from bitstation.storage.tree import ToolsRoot, check_plain
 
 _MAP_SUFFIX = ".map"
 # A change of the record takes milliseconds.
 _LOCK_WAIT_S = 30.0
-_LOCK_NAP_S = 0.01
 
 
 def adopted_files(root: ToolsRoot) -> list[Adopted]:
@@ -94,9 +93,7 @@ def _changing(root: ToolsRoot, disk: Disk) -> Iterator[dict[str, Adopted]]:
     check_plain(root.control)
     check_plain(root.maps)
     make_guarded([root.path, root.control], disk)
-    lock = _taken_lock(root.adopted.with_suffix(".lock"))
-    try:
-        lock.write_holder(f"process {os.getpid()}")
+    with held_lock(root.adopted.with_suffix(".lock"), _LOCK_WAIT_S):
         rows = adopted_files(root)
         known = {row.path: row for row in rows}
         yield known
@@ -106,17 +103,6 @@ def _changing(root: ToolsRoot, disk: Disk) -> Iterator[dict[str, Adopted]]:
             # It tells where this user's models lie.
             disk.write_file(root.adopted, encode_adopted(known.values()), private=True)
         _drop_maps(root, {row.sha256 for row in known.values()}, disk)
-    finally:
-        lock.release()
-
-
-def _taken_lock(path: Path) -> host.FileLock:
-    lock, deadline = host.FileLock(path), time.monotonic() + _LOCK_WAIT_S
-    while not lock.acquire():
-        if time.monotonic() > deadline:
-            raise StoreLocked(path=str(path), holder=lock.read_holder() or "unknown")
-        time.sleep(_LOCK_NAP_S)
-    return lock
 
 
 def _drop_maps(root: ToolsRoot, digests: Collection[Digest], disk: Disk) -> None:

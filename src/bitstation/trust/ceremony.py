@@ -38,6 +38,7 @@ from bitstation.trust.roles import (
     file_name,
     publisher_fault,
     release_pattern,
+    requirement_path,
 )
 from bitstation.trust.signing import File, bins_of, signed_bytes
 
@@ -102,7 +103,7 @@ def first_files(
         root.add_key(keyring.public(roster.online_key), role)
     targets = Targets(expires=now + OFFLINE_LIFE, delegations=Delegations({}, roles={}))
     delegate(targets, roster.publisher, key, roster.tools)
-    _delegate(targets, REQUIREMENTS, keyring.public(roster.online_key), [f"{REQUIREMENTS}/*"])
+    delegate_requirements(targets, [keyring.public(roster.online_key)])
     signed = [
         (TARGETS, signed_bytes(targets, owners)),
         (roster.publisher, signed_bytes(bins_of(roster.publisher, [key], now), publisher)),
@@ -120,15 +121,36 @@ def first_files(
 
 def delegate(targets: Targets, publisher: str, key: Key, tools: Sequence[str]) -> None:
     """Let a publisher sign releases of tools; one who is known gets another key or other tools."""
-    _delegate(targets, publisher, key, [release_pattern(pattern) for pattern in tools])
+    _delegate(targets, publisher, [key], [release_pattern(pattern) for pattern in tools])
 
 
-def _delegate(targets: Targets, role: str, key: Key, paths: list[str]) -> None:
+def delegate_requirements(targets: Targets, keys: Sequence[Key]) -> None:
+    """Let HQ sign what it requires of any tool, with one of these keys."""
+    _delegate(targets, REQUIREMENTS, keys, [requirement_path("*")])
+
+
+def undelegate(targets: Targets, role: str) -> None:
+    """Let a role sign nothing any more."""
+    del _without_keys(targets, role)[role]
+
+
+def _delegate(targets: Targets, role: str, keys: Sequence[Key], paths: list[str]) -> None:
+    # One who is known keeps his place: of two who may sign a tool the first is asked first.
+    roles = _without_keys(targets, role)
+    roles[role] = DelegatedRole(role, [], 1, terminating=True, paths=paths)
+    for key in keys:
+        targets.add_key(key, role)
+
+
+def _without_keys(targets: Targets, role: str) -> dict[str, DelegatedRole]:
+    """All roles by name; one of them, if it is there, has no keys any more."""
     delegations = targets.delegations
     assert delegations is not None  # ours have them from the first version on
     assert delegations.roles is not None
-    delegations.roles[role] = DelegatedRole(role, [], 1, terminating=True, paths=paths)
-    targets.add_key(key, role)
+    if known := delegations.roles.get(role):
+        for keyid in list(known.keyids):
+            targets.revoke_key(keyid, role)
+    return delegations.roles
 
 
 def _root(owners: Sequence[Key], threshold: int, now: datetime) -> Root:

@@ -12,19 +12,22 @@ from securesystemslib.signer import Key
 from tuf.api.metadata import DelegatedRole, Root, Targets
 
 from bitstation.errors import KeyRefused
-from bitstation.trust.ceremony import delegate
+from bitstation.trust.ceremony import delegate, delegate_requirements, undelegate
 from bitstation.trust.chain import Chain
 from bitstation.trust.keyring import Keyring
 from bitstation.trust.roles import (
     OFFLINE_LIFE,
     OWNER_ROLES,
+    REQUIREMENTS,
     ROOT,
     TARGETS,
+    TIMESTAMP,
     file_name,
     publisher_fault,
 )
 from bitstation.trust.signing import (
     File,
+    bins_held,
     bins_of,
     next_version,
     publishers_of,
@@ -38,8 +41,8 @@ def change_root(
 ) -> list[File]:
     """The next root, signed by all owners whose keys are here, the former ones included.
 
-    Where the owners change they sign the list of publishers anew, too. Raises KeyRefused when
-    one lost key could then end everything.
+    Where the owners or the online key change they sign the list of publishers anew, too. Raises
+    KeyRefused when one lost key could then end everything.
     """
     known = chain.root
     root = next_version(known, now, OFFLINE_LIFE)
@@ -52,7 +55,7 @@ def change_root(
     owners = {*known.roles[ROOT].keyids, *root.roles[ROOT].keyids}
     data = signed_bytes(root, [keyring.signer(name) for name in keyring.find(owners)])
     files = [File(file_name(ROOT, root.version), data)]
-    if set(root.roles[TARGETS].keyids) != set(known.roles[TARGETS].keyids):
+    if any(root.roles[role].keyids != known.roles[role].keyids for role in (TARGETS, TIMESTAMP)):
         files.append(_signed_targets(chain, keyring, root, lambda _targets: None, now))
     return files
 
@@ -67,9 +70,13 @@ def change_publishers(
 def _signed_targets(
     chain: Chain, keyring: Keyring, root: Root, edit: Callable[[Targets], None], now: datetime
 ) -> File:
-    """The next list of publishers, signed by the owners whom a root names."""
+    """The next list of publishers, signed by the owners whom a root names.
+
+    HQ requires by it with the key that signs its timestamps.
+    """
     targets = next_version(chain.targets, now, OFFLINE_LIFE)
     edit(targets)
+    delegate_requirements(targets, [root.keys[name] for name in root.roles[TIMESTAMP].keyids])
     names = keyring.find(root.roles[TARGETS].keyids)
     data = signed_bytes(targets, [keyring.signer(name) for name in names])
     return File(file_name(TARGETS, targets.version), data)
@@ -82,30 +89,16 @@ def rekey_publisher(
 
     Raises KeyRefused. Cost: every bin is signed.
     """
-    known, publishers = chain.load(publisher, TARGETS), publishers_of(chain.targets)
-    if known is None or publisher not in publishers:
-        raise KeyRefused(name=publisher, detail="there is no such publisher")
-    tools = tools_of(publishers[publisher])
+    tools = tools_of(_known(chain.targets, publisher))
     signer, key = keyring.signer(key_name), keyring.public(key_name)
-    files = [change_publishers(chain, keyring, _instead(publisher, key, tools), now)]
-    own = bins_of(publisher, [key], now)
-    own.version = known.version + 1
+    files = [change_publishers(chain, keyring, admit(publisher, key, tools), now)]
+    own, before = bins_of(publisher, [key], now), chain.load(publisher, TARGETS)
+    own.version = before.version + 1 if before else 1
     files.append(File(file_name(publisher, own.version), signed_bytes(own, [signer])))
-    for name in chain.snapshot.meta:
-        role = name.removesuffix(".json")
-        if role.rpartition("-")[0] == publisher and (held := chain.load(role, publisher)):
-            fresh = next_version(held, now, OFFLINE_LIFE)
-            files.append(File(file_name(role, fresh.version), signed_bytes(fresh, [signer])))
+    for role, held in bins_held(chain, publisher).items():
+        fresh = next_version(held, now, OFFLINE_LIFE)
+        files.append(File(file_name(role, fresh.version), signed_bytes(fresh, [signer])))
     return files
-
-
-def _instead(publisher: str, key: Key, tools: tuple[str, ...]) -> Callable[[Targets], None]:
-    def edit(targets: Targets) -> None:
-        # He keeps his place: of two who may sign a tool the first is asked first.
-        _disarm(targets, publisher)
-        admit(publisher, key, tools)(targets)
-
-    return edit
 
 
 def replace_key(roles: tuple[str, ...], old: str | None, new: Key | None) -> Callable[[Root], None]:
@@ -115,7 +108,7 @@ def replace_key(roles: tuple[str, ...], old: str | None, new: Key | None) -> Cal
         for role in roles:
             if new is not None:
                 root.add_key(new, role)
-            if old is not None and old in root.roles[role].keyids:
+            if old in root.roles[role].keyids:
                 root.revoke_key(old, role)
 
     return edit
@@ -159,16 +152,15 @@ def dismiss(publisher: str) -> Callable[[Targets], None]:
     """Edit of the list of publishers: one less. What he signed installs nowhere any more."""
 
     def edit(targets: Targets) -> None:
-        del _disarm(targets, publisher)[publisher]
+        _known(targets, publisher)
+        undelegate(targets, publisher)
 
     return edit
 
 
-def _disarm(targets: Targets, publisher: str) -> dict[str, DelegatedRole]:
-    """Take his keys from a publisher; all publishers. Raises KeyRefused where he is none."""
-    roles = targets.delegations.roles if targets.delegations else None
-    if not roles or publisher not in roles:
+def _known(targets: Targets, publisher: str) -> DelegatedRole:
+    """A publisher as he is listed, which HQ is not with what it requires. Raises KeyRefused."""
+    found = publishers_of(targets).get(publisher)
+    if found is None or publisher == REQUIREMENTS:
         raise KeyRefused(name=publisher, detail="there is no such publisher")
-    for keyid in list(roles[publisher].keyids):
-        targets.revoke_key(keyid, publisher)
-    return roles
+    return found

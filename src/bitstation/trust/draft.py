@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -19,11 +20,20 @@ from tuf.api.serialization import DeserializationError
 
 from bitstation.core.canonical import JsonFault, parse_json
 from bitstation.errors import KeyRefused, SignatureRefused
-from bitstation.trust.chain import check_root
+from bitstation.trust.chain import check_root, utc_now
 from bitstation.trust.keyring import Keyring, name_of
 from bitstation.trust.plain import faults_of
-from bitstation.trust.roles import OWNER_ROLES, REQUIREMENTS, ROOT, SNAPSHOT, TARGETS, TIMESTAMP
-from bitstation.trust.signing import File, more_signed, publishers_of
+from bitstation.trust.roles import (
+    OFFLINE_LIFE,
+    OWNER_ROLES,
+    REQUIREMENTS,
+    ROOT,
+    SLACK,
+    SNAPSHOT,
+    TARGETS,
+    TIMESTAMP,
+)
+from bitstation.trust.signing import File, may_require, more_signed, publishers_of
 
 NAME = "the draft"
 
@@ -47,8 +57,8 @@ class Draft(msgspec.Struct, frozen=True):
     """In the order of writing out."""
     before: tuple[File, ...] = ()
 
-    def check(self) -> None:
-        """Raise for what no owner should sign: see ``trust/plain.py`` for the last part."""
+    def check(self, now: datetime | None = None) -> None:
+        """Raise for what no owner should sign ``now``; ``trust/plain.py`` says most of it."""
         for file in (*self.before, *self.files):
             file.check_name()
         self._check_before()
@@ -63,8 +73,12 @@ class Draft(msgspec.Struct, frozen=True):
                     raise _refused(file.role, f"version {file.version} does not follow {known}")
                 if metadata.signed.version != file.version:
                     raise _refused(file.role, f"its version is not {file.version}")
+            _check_life(file.role, metadata.signed.expires, now or utc_now())
             _check_plain(file.role, metadata, list(self._may_sign(file.role).values()))
             self._check_signatures(file.role, metadata)
+        root, targets = self.then()
+        if not may_require(targets, root):
+            raise _refused(TARGETS, "HQ would not require with the key of its timestamps")
 
     def awaited(self) -> Iterator[File]:
         """Files that people sign: those of owners, and what a publisher begins with."""
@@ -109,6 +123,10 @@ class Draft(msgspec.Struct, frozen=True):
         signed = Draft(tuple(fresh.get(file.name, file) for file in self.files), self.before)
         signed.check()
         return signed
+
+    def expiries(self) -> dict[str, datetime]:
+        """Until when each holds that people sign, by role."""
+        return {file.role: _parsed(file).signed.expires for file in self.awaited()}
 
     def now(self) -> tuple[Root, Targets] | None:
         """Root and publishers that are replaced; None where there are none yet."""
@@ -180,6 +198,12 @@ def _refusing(role: str) -> Iterator[None]:
         raise _refused(role, str(error)) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _refused(role, f"{type(error).__name__}: {error}") from error
+
+
+def _check_life(role: str, expires: datetime, now: datetime) -> None:
+    """Refuse what would hold no more, and what would hold for longer than we let anything hold."""
+    if not now < expires <= now + OFFLINE_LIFE + SLACK:
+        raise _refused(role, f"it would hold until {expires.date()}, and it is {now.date()} here")
 
 
 def _check_plain(role: str, metadata: Metadata[Any], keys: Sequence[Key] = ()) -> None:

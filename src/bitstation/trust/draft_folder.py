@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
+from bitstation import host
 from bitstation.core.mirror import is_metadata_name
 from bitstation.errors import SignatureRefused
 from bitstation.storage.durable import Disk
@@ -38,8 +39,15 @@ class DraftFolder:
         return self.path.exists()
 
     def load(self) -> Draft:
-        """What is there, unchecked. Raises SignatureRefused for what is too large."""
-        return Draft(self._load(self.path), self._load(self.path / BEFORE_NAME))
+        """What is there, unchecked. Raises SignatureRefused for what is too large, or a link."""
+        before = self.path / BEFORE_NAME
+        with disk_errors(before):
+            leads_away = host.is_link(before)
+        if leads_away:
+            # It would be written, and removed again, wherever that is.
+            detail = "it leads to another folder"
+            raise SignatureRefused(source=str(self.path), what=BEFORE_NAME, detail=detail)
+        return Draft(self._load(self.path), self._load(before))
 
     def save(self, draft: Draft) -> None:
         """Write it; what it replaces first."""

@@ -57,6 +57,10 @@ class Keyring:
         self.folder = folder
         self._ask = ask
         self._disk = disk or Disk()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """See what the list holds by now: another process may have changed it."""
         self._rows = {row.name: row for row in self._load()}
 
     @property
@@ -90,11 +94,18 @@ class Keyring:
     def add(self, name: str, uri: str, public: Key | None = None) -> Key:
         """Name a key that lives elsewhere; without a URI it signs on another machine only.
 
-        Where no public half is given it is asked for. Raises KeyRefused when another key is there.
+        Where no public half is given it is asked for. The same key again changes nothing. Raises
+        KeyRefused when another key is there.
         """
-        self._check_new(name)
+        known = self._rows.get(name)
+        if known is None:
+            self._check_new(name)
         if public is None:
             uri, public = find_public(name, uri, self._ask)
+        if known is not None:
+            if (known.keyid, known.uri) != (public.keyid, uri):
+                raise KeyRefused(name=name, detail="there is a key of that name")
+            return self.public(name)
         if uri:
             prove(name, uri, public, self._ask)
         return self._add(name, public, uri)

@@ -5,25 +5,22 @@ One file, so that after a crash all versions are those of one moment, and none i
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from bitstation import host
 from bitstation.core.digest import Digest, digest_of
-from bitstation.errors import PinConflict, StoreCorrupt, StoreLocked
+from bitstation.errors import PinConflict, StoreCorrupt
 from bitstation.storage.durable import Disk
 from bitstation.storage.faults import disk_errors
+from bitstation.storage.locks import held_lock
 from bitstation.trust.believed import Believed, version_in
 
 MAX_PINS_BYTES = 64 << 20
 _VERSION = 1
 _LOCK_WAIT_S = 10.0
-_LOCK_POLL_S = 0.02
 
 
 class _Document(msgspec.Struct, frozen=True):
@@ -109,16 +106,8 @@ class Pins:
         path = self._path.with_suffix(".lock")
         with disk_errors(path):
             self._disk.make_dir(path.parent)
-            lock, end_s = host.FileLock(path), time.monotonic() + _LOCK_WAIT_S
-            while not lock.acquire():
-                if time.monotonic() > end_s:
-                    raise StoreLocked(path=str(self._path), holder=lock.read_holder() or "unknown")
-                time.sleep(_LOCK_POLL_S)
-            lock.write_holder(f"process {os.getpid()}")
-        try:
+        with held_lock(path, _LOCK_WAIT_S):
             yield
-        finally:
-            lock.release()
 
 
 def _age(believed: Believed) -> tuple[int, int]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime
 
 import msgspec
 from tuf.api.metadata import Key, Role, Root, Signed, Targets
@@ -50,8 +50,11 @@ def roster_of(root: bytes, read: ReadMetadata) -> list[RoleRow]:
     return rows
 
 
-def rows_of(root: Root, targets: Targets) -> list[RoleRow]:
-    """Every role as owners sign it: each key with the start of its id, for names may be equal."""
+def rows_of(root: Root, targets: Targets, expiries: Mapping[str, datetime]) -> list[RoleRow]:
+    """Every role as owners sign it: each key with the start of its id, for names may be equal.
+
+    ``expiries``: of publishers who begin.
+    """
     signed = {ROOT: root.expires, TARGETS: targets.expires, TIMESTAMP: None, SNAPSHOT: None}
     rows = [
         _row(name, root.roles[name], root.keys, expires, label=_name_and_id)
@@ -60,7 +63,8 @@ def rows_of(root: Root, targets: Targets) -> list[RoleRow]:
     keys = targets.delegations.keys if targets.delegations else {}
     for name, role in publishers_of(targets).items():
         tools = tools_of(role) if name != REQUIREMENTS else ()
-        rows.append(_row(name, role, keys, None, tools, label=_name_and_id))
+        expires = expiries.get(name)
+        rows.append(_row(name, role, keys, expires, tools, label=_name_and_id))
     return rows
 
 
@@ -87,4 +91,4 @@ def _row(
     label: Callable[[Key], str] = name_of,
 ) -> RoleRow:
     names = tuple(label(keys[keyid]) for keyid in role.keyids)
-    return RoleRow(name, role.threshold, names, expires and expires.replace(tzinfo=UTC), tools)
+    return RoleRow(name, role.threshold, names, expires, tools)

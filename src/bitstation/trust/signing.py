@@ -17,6 +17,7 @@ from tuf.api.metadata import (
     Delegations,
     Metadata,
     MetaFile,
+    Root,
     Signed,
     SuccinctRoles,
     TargetFile,
@@ -144,6 +145,12 @@ def sign_requirement(chain: Chain, signer: Signer, required: Requirement, now: d
     return File(file_name(REQUIREMENTS, targets.version), signed_bytes(targets, [signer]))
 
 
+def sign_requirements(chain: Chain, signer: Signer, now: datetime) -> File:
+    """What HQ requires as it is, signed anew: its online key is another from now on."""
+    targets = _next_targets(chain.load(REQUIREMENTS, TARGETS), now)
+    return File(file_name(REQUIREMENTS, targets.version), signed_bytes(targets, [signer]))
+
+
 def seal(
     chain: Chain, changed: Iterable[File], signer: Signer, life: timedelta, now: datetime
 ) -> list[File]:
@@ -187,6 +194,12 @@ def tools_of(delegation: DelegatedRole) -> tuple[str, ...]:
     return tuple(path.partition("/")[0] for path in delegation.paths or ())
 
 
+def may_require(targets: Targets, root: Root) -> bool:
+    """Say whether the key that signs a root's timestamps alone may sign what HQ requires."""
+    found = publishers_of(targets).get(REQUIREMENTS)
+    return found is not None and found.keyids == root.roles[TIMESTAMP].keyids
+
+
 def check_versions(chain: Chain, files: Sequence[File]) -> None:
     """Refuse files that do not follow what is there, one version on. Raises SignatureRefused."""
     for file in files:
@@ -212,6 +225,28 @@ def _check_kept(known: Targets | None, fresh: Targets) -> None:
             )
 
 
+def _check_whole(known: Chain, chain: Chain, files: Sequence[File]) -> None:
+    """Refuse a publisher with another key or list who lacks his list, or a bin that goes with it.
+
+    Files may be dropped on their way. Raises NotSigned, SignatureRefused.
+    """
+    before, brought = publishers_of(known.targets), {file.role for file in files}
+    for name, role in publishers_of(chain.targets).items():
+        is_same = name in before and before[name].to_dict() == role.to_dict()
+        if is_same and name not in brought:
+            continue
+        if chain.load(name, TARGETS) is None:
+            raise NotSigned(source=f"publisher {name}")
+        bins_held(chain, name)
+
+
+def bins_held(chain: Chain, publisher: str) -> dict[str, Targets]:
+    """Bins of a publisher in which something is signed, by role. Cost: each is read."""
+    roles = [name.removesuffix(".json") for name in chain.snapshot.meta]
+    own = [role for role in roles if role.rpartition("-")[0] == publisher]
+    return {role: held for role in own if (held := chain.load(role, publisher))}
+
+
 def check_next(
     known: Chain, root: bytes, read: ReadMetadata, files: Sequence[File], paths: Sequence[str]
 ) -> None:
@@ -229,6 +264,7 @@ def check_next(
     for file in files:
         if fresh := chain.load_any(file.role):
             _check_kept(known.load_any(file.role), fresh)
+    _check_whole(known, chain, files)
     for path in paths:
         if chain.find(path) is None:
             raise NotSigned(source=path)
@@ -246,8 +282,8 @@ def check_first(files: Sequence[File]) -> None:
     if root is None:
         raise NotSigned(source="the new metadata")
     chain = open_chain(root, lambda name, _most: laid.get(name), "the new metadata")
-    for file in files:
-        chain.load_any(file.role)
+    for name in chain.snapshot.meta:
+        chain.load_any(name.removesuffix(".json"))
 
 
 def bins_of(publisher: str, keys: Iterable[Key], now: datetime) -> Targets:

@@ -208,7 +208,7 @@ ENDPOINTS = (
         needs_token=True,
         errors=(
             *(NotFound, ReleaseIncomplete, ReleaseConflict, ManifestError, UsageError),
-            *(NotSigned, KeyRefused, SignatureRefused),
+            *(NotSigned, KeyRefused, SignatureRefused, StoreLocked),
         ),
     ),
     Endpoint(
@@ -219,6 +219,6 @@ ENDPOINTS = (
         Requirement,
         body=RequireRequest,
         needs_token=True,
-        errors=(NotFound, UsageError),
+        errors=(NotFound, UsageError, StoreLocked),
     ),
 )

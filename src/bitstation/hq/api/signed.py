@@ -18,6 +18,7 @@ from bitstation.errors import (
     NotSigned,
     ReleaseConflict,
     SignatureRefused,
+    StoreLocked,
     UsageError,
 )
 from bitstation.hq.api.bodies import read_body
@@ -71,6 +72,9 @@ ENDPOINTS = (
         MetadataReceipt,
         body=dict[str, Any],
         needs_token=True,
-        errors=(UsageError, SignatureRefused, NotSigned, ReleaseConflict, KeyRefused),
+        errors=(
+            *(UsageError, SignatureRefused, NotSigned, ReleaseConflict, KeyRefused),
+            StoreLocked,
+        ),
     ),
 )
