@@ -153,7 +153,8 @@ SIGNERS = {"root": ROSTER.owners, "targets": ROSTER.owners, "acme": ("acme-key",
 
 @pytest.mark.parametrize("role", SIGNERS)
 def test_none_holds_for_ever_or_no_more(keyring: Keyring, first: Draft, role: str) -> None:
-    now, second = utc_now().replace(microsecond=0), timedelta(seconds=1)
+    # The clock is the one that is given.
+    now, second = utc_now().replace(microsecond=0) + timedelta(days=30), timedelta(seconds=1)
     signers = [keyring.signer(name) for name in SIGNERS[role]]
 
     def until(expires: datetime) -> Draft:
@@ -173,6 +174,14 @@ def test_none_holds_for_ever_or_no_more(keyring: Keyring, first: Draft, role: st
             until(bad).check(now)
         assert f"it would hold until {bad.date()}" in str(caught.value)
     refused(until(longest + timedelta(days=1)), "it would hold until")
+
+
+def test_a_key_that_is_nowhere_signs_nothing(keyring: Keyring, second: Draft) -> None:
+    def unknown(root: Root) -> None:
+        root.roles["root"].keyids.append("ab" * 32)
+
+    root, targets = second.files
+    refused(Draft((edited(root, unknown, owners(keyring)), targets), second.before), "abab")
 
 
 def test_each_file_is_of_the_role_that_its_name_says(
