@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -101,12 +103,22 @@ def test_a_release_moves_as_one_where_it_can(run: Run) -> None:
         assert len(moves) == 3
         # Until its manifest is there it counts as no release.
         assert moves[-1] == f"replace {MANIFEST_NAME} {MANIFEST_NAME}"
-        synced = calls(run).index("sync_dir lib")
-        assert synced < calls(run).index(moves[-1])
+        last, manifest = (calls(run).index(move) for move in moves[-2:])
+        assert "sync_dir lib" in calls(run)[last:manifest]
         assert calls(run)[calls(run).index(moves[-1]) + 1] == "sync_dir v1.0.0"
     else:
         assert calls(run)[:2] == ["replace v1.0.0 v1.0.0", "sync_dir releases"]
         assert len(moves) == 1
+
+
+def test_a_folder_that_cannot_move_for_another_reason_is_not_taken_apart(run: Run) -> None:
+    staging, release = run.tree.staging("1.0.0"), run.tree.release("1.0.0")
+    full = partial(OSError, errno.ENOSPC, "full")
+    run.disk = FaultyDisk(fail_at=1, error=full, kinds=["replace"])
+    with pytest.raises(OSError, match="full"):
+        move_into_place(run, staging, release)
+    assert not release.exists()
+    assert wrong_files(staging, MANIFEST) == []
 
 
 @pytest.mark.parametrize("moved", [[], ["lib/x.py"], ["lib/x.py", "main.py"], [MANIFEST_NAME]])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bitstation import DeltaUpdater
-from bitstation.core.events import Event, GuardLowered, UnsignedAllowed
+from bitstation.core.events import Event, GuardLowered, SignatureVerified, UnsignedAllowed
 from bitstation.core.manifest import Manifest
 from bitstation.core.scopes import MANIFEST_NAME
 from bitstation.core.wire import BaseRef
@@ -19,6 +19,8 @@ from bitstation.testing.memory_source import MemorySource
 from bitstation.testing.releases import TOOL_ID, UNSIGNED, make_release
 from bitstation.transport.failures import BaseNeeded
 from bitstation.transport.source import Resolved
+from bitstation.trust.authorize import Authority, Grounds
+from bitstation.trust.pins import Pins
 from bitstation.worker import update as updating
 from bitstation.worker.run import Options, Run, open_run
 
@@ -49,9 +51,15 @@ def resolved(manifest: Manifest, **fields: object) -> Resolved:
     return Resolved(manifest, manifest.encode(), **fields)  # type: ignore[arg-type]
 
 
-def check(run: Run, target: Resolved, base: Manifest | None = OLD) -> None:
-    authority = updating.authority_of(run, MemorySource())
-    authority.prepare()
+def check(
+    run: Run,
+    target: Resolved,
+    base: Manifest | None = OLD,
+    authority: Authority | None = None,
+) -> None:
+    if authority is None:
+        authority = updating.authority_of(run, MemorySource())
+        authority.prepare()
     updating._check_allowed(run, base, target, authority)
 
 
@@ -114,6 +122,28 @@ def test_an_older_release_is_refused_unless_somebody_may_decide_so(
     run.options = Options(allow_unsigned=True, allow_downgrade=True)
     check(run, resolved(OLDER))
     assert switches(events) == [("--allow-downgrade", "1.0.0")]
+
+
+def test_who_signed_it_is_said(run: Run, events: list[Event]) -> None:
+    authority = updating.authority_of(run, MemorySource())
+    authority.grounds, authority.signer = Grounds.SIGNED, "acme"
+    check(run, resolved(NEW), OLD, authority)
+    (said,) = [event for event in events if isinstance(event, SignatureVerified)]
+    assert (said.version, said.publisher) == ("1.1.0", "acme")
+    assert not [event for event in events if isinstance(event, UnsignedAllowed)]
+
+
+def test_a_way_back_that_a_source_alone_demands_is_refused(run: Run) -> None:
+    class Pinned(Authority):
+        """Of a machine with a root, by which nothing is required."""
+
+        @property
+        def is_pinned(self) -> bool:
+            return True
+
+    authority = Pinned(Pins(run.root.pins, run.disk), MemorySource(), root="", allow_unsigned=True)
+    with pytest.raises(DowngradeRefused):
+        check(run, resolved(OLDER, required=True), OLD, authority)
 
 
 def test_what_is_installed_counts_though_its_manifest_cannot_be_read(run: Run) -> None:

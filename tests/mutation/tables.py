@@ -95,6 +95,11 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
         "_SHORT_ALIAS.match(name)",
     ): "a short cut: no name without a tilde matches",
     (
+        *("storage/proving.py", "prove_files"),
+        "proof.facts is None or proof.digest is None",
+        "proof.digest is None",
+    ): "for the types: what was hashed had facts before",
+    (
         *("trust/authorize.py", "Authority._keep"),
         "self._chain is not None and self._before is not None",
         "self._chain is not None",

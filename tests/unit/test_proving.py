@@ -302,6 +302,15 @@ def test_what_changed_long_ago_is_durable_already(
     assert not synced
 
 
+def test_from_ten_minutes_on_it_is_durable(files: list[Path]) -> None:
+    facts, synced = host.stat_facts(files[0]), list[Path]()
+    written_back_ns = facts.change_ns + proving._WRITTEN_BACK_NS
+    assert proving.is_durable(files[0], facts, written_back_ns, synced.append)
+    assert not synced
+    assert proving.is_durable(files[0], facts, written_back_ns - 1, synced.append)
+    assert synced == files[:1]
+
+
 def test_a_file_that_may_not_be_synced_is_proved_and_not_recorded(
     ledger: Ledger, files: list[Path]
 ) -> None:

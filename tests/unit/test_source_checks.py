@@ -12,11 +12,12 @@ from bitstation.core.wire import BlobRef
 from bitstation.errors import (
     DigestMismatch,
     ManifestHashMismatch,
+    NotSigned,
     SourceBroken,
     UnexpectedRelease,
 )
 from bitstation.testing.releases import TOOL_ID, make_release
-from bitstation.transport.source import Offer, Source, SpanReader
+from bitstation.transport.source import Offer, Source, SpanReader, comes_within
 
 RELEASE = make_release({"a.txt": b"a"}, "1.0.0")
 MANIFEST = RELEASE.manifest
@@ -96,6 +97,18 @@ def test_what_was_asked_for_is_taken(asked: tuple[str | None, str | None]) -> No
 def test_another_release_is_refused(offer: Offer, asked: tuple[str, str]) -> None:
     with pytest.raises(UnexpectedRelease):
         Scripted(offer).resolve(*asked)
+
+
+def test_who_vets_is_asked_before_anything_is_read() -> None:
+    asked: list[tuple[str, str, bytes]] = []
+
+    def refuse(*what: str | bytes) -> None:
+        asked.append(what)  # type: ignore[arg-type]
+        raise NotSigned(source="scripted")
+
+    with pytest.raises(NotSigned):
+        Scripted(structs.replace(OFFER, manifest_bytes=b"{")).resolve(TOOL_ID, None, vet=refuse)
+    assert asked == [(TOOL_ID, "1.0.0", b"{")]
 
 
 def test_an_announced_hash_that_is_true_is_taken() -> None:
@@ -205,3 +218,12 @@ def _all_of(reader: SpanReader) -> bytes:
     while count := reader.readinto(block):
         data += block[:count]
     return data
+
+
+def test_whether_something_comes_is_asked_of_who_can_say() -> None:
+    class Slow(Arrivals):
+        def comes_within(self, seconds: float) -> bool:
+            return seconds > 3
+
+    assert [comes_within(Slow(b""), seconds) for seconds in (3, 4)] == [False, True]
+    assert comes_within(Arrivals(b""), 0)
