@@ -225,5 +225,7 @@ def test_whether_something_comes_is_asked_of_who_can_say() -> None:
         def comes_within(self, seconds: float) -> bool:
             return seconds > 3
 
-    assert [comes_within(Slow(b""), seconds) for seconds in (3, 4)] == [False, True]
+    for reader in (Slow(b""), SpanReader(Slow(b""), 1, "x")):
+        assert [comes_within(reader, seconds) for seconds in (3, 4)] == [False, True]
     assert comes_within(Arrivals(b""), 0)
+    assert comes_within(SpanReader(Slow(b""), 0, "x"), 0), "its end has come"
