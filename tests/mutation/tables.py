@@ -44,7 +44,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "trust/carry.py": ("tests/unit/test_carry.py",),
     "trust/walk.py": ("tests/unit/test_carry.py",),
     "trust/chain.py": CHAIN,
-    "trust/roles.py": CHAIN,
+    "trust/roles.py": ("tests/unit/test_roles.py", *CHAIN),
     "trust/draft.py": DRAFTS,
     "trust/plain.py": DRAFTS,
     "trust/changes.py": ("tests/unit/test_key_changes.py",),

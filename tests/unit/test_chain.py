@@ -30,7 +30,6 @@ from bitstation.trust.roles import (
     TARGETS,
     TIMESTAMP,
     file_name,
-    publisher_fault,
 )
 from bitstation.trust.signing import signed_bytes
 
@@ -235,6 +234,16 @@ def test_a_clock_may_be_a_day_fast(repository: Repository) -> None:
         repository.chain(now=LATER + timedelta(hours=25)).refresh()
 
 
+def test_a_known_timestamp_that_has_expired_ends_it_at_once(repository: Repository) -> None:
+    repository.timestamp.expires = NOW
+    first = repository.chain()
+    first.refresh()
+    with pytest.raises(MetadataExpired) as caught:
+        repository.chain(first.believed, now=NOW + timedelta(hours=25)).refresh()
+    assert caught.value.fields["what"] == TIMESTAMP
+    assert repository.asked.count("1.snapshot.json") == 1
+
+
 def test_a_slow_clock_does_not_revive_what_has_expired(repository: Repository) -> None:
     """The timestamp says when it was signed, and by then the list had expired."""
     repository.lists[TARGETS].expires = NOW - timedelta(days=2)
@@ -361,34 +370,3 @@ def repository_list(chain: Chain, role: str, delegator: str) -> Targets:
     found = chain.load(role, delegator)
     assert found is not None
     return found
-
-
-# --- names ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["acme", "a", "a1_b", "x" * 32])
-def test_names_of_publishers(name: str) -> None:
-    assert publisher_fault(name) is None
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["", "A", "1a", "_a", "a-b", "a.b", "a/b", "é", "x" * 33, "a\n", ROOT, TIMESTAMP, SNAPSHOT,
-     TARGETS, "requirements"],
-)  # fmt: skip
-def test_names_that_no_publisher_has(name: str) -> None:
-    assert publisher_fault(name) is not None
-
-
-@pytest.mark.parametrize("role", ["../x", "C:\\x", "a/b", "?", "é", "CON"])
-def test_a_role_may_be_called_anything_its_file_may_not(role: str) -> None:
-    name = file_name(role, 3)
-    assert name.startswith("3.")
-    assert name.endswith(".json")
-    assert not set(name) & set('/\\:*?"<>|')
-
-
-def test_a_role_with_too_long_a_name_has_no_file() -> None:
-    file_name("x" * 192, 1)
-    with pytest.raises(ValueError, match="no name"):
-        file_name("x" * 193, 1)
