@@ -61,6 +61,30 @@ def put_another(folder: Path, name: str) -> None:
 # --- made here ------------------------------------------------------------------------------------
 
 
+def test_what_others_did_to_a_folder_meanwhile_is_kept(tmp_path: Path, folder: Path) -> None:
+    uri, public = elsewhere(tmp_path)
+    one, other = opened(folder), opened(folder)
+    one.make("ana")
+    other.make("ben")
+    one.add("cleo", uri, public)
+    assert opened(folder).names == ["ana", "ben", "cleo"]
+    refused(lambda: other.make("cleo"), "there is a key of that name")
+    refused(lambda: opened(folder).add("ben", uri, public), "there is a key of that name")
+    other.forget("ana")
+    assert opened(folder).names == ["ben", "cleo"]
+    assert sorted(path.name for path in folder.iterdir()) == ["ben.pem", "ben.pub", INDEX_NAME]
+
+
+def test_a_name_that_another_gave_meanwhile_is_not_given_again(
+    tmp_path: Path, folder: Path
+) -> None:
+    uri, public = elsewhere(tmp_path)
+    late = opened(folder)
+    first = opened(folder).make("ana")
+    refused(lambda: late.add("ana", uri, public), "there is a key of that name")
+    assert opened(folder).public("ana") == first
+
+
 def test_a_key_that_was_made_signs_whenever_the_folder_is_opened(folder: Path) -> None:
     keyring = opened(folder)
     made = keyring.make("ana")

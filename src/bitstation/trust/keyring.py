@@ -7,7 +7,8 @@ Vault), named by the URI that securesystemslib knows it by.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -31,6 +32,7 @@ from bitstation.core.digest import digest_of
 from bitstation.errors import KeyRefused, StoreCorrupt
 from bitstation.storage.durable import Disk
 from bitstation.storage.faults import disk_errors
+from bitstation.storage.locks import held_lock
 from bitstation.trust.elsewhere import Ask, find_public, open_signer, prove
 
 INDEX_NAME = "keys.json"
@@ -39,6 +41,8 @@ PUBLIC_SUFFIX = ".pub"
 NAME_FIELD = "x-bitstation-name"
 """Field of a public key: what people call it."""
 
+_LOCK_NAME = "keys.lock"
+_LOCK_WAIT_S = 10.0
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
@@ -51,7 +55,10 @@ class _Row(msgspec.Struct, frozen=True):
 
 
 class Keyring:
-    """The keys below a folder. Raises KeyRefused, StoreCorrupt, StoreError."""
+    """The keys below a folder; several processes may change them.
+
+    Raises KeyRefused, StoreCorrupt, StoreError, StoreLocked where another changes them for long.
+    """
 
     def __init__(self, folder: Path, ask: Ask, disk: Disk | None = None) -> None:
         self.folder = folder
@@ -78,18 +85,18 @@ class Keyring:
 
         Crash: files that no name leads to.
         """
-        self._check_new(name)
+        _check_name(name)
         private = Ed25519PrivateKey.generate()
         sealing: KeySerializationEncryption = NoEncryption()
         if passphrase:
             sealing = BestAvailableEncryption(passphrase.encode())
         data = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, sealing)
         public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        with disk_errors(self.folder):
-            self._disk.make_dir(self.folder, private=True)
+        with self._changing(), disk_errors(self.folder):
+            self._check_free(name)
             self._disk.write_file(self._file(name), data, private=True)
             self._disk.write_file(self.public_file(name), public)
-        return self._add(name, SSlibKey.from_crypto(private.public_key()), "")
+            return self._add(name, SSlibKey.from_crypto(private.public_key()), "")
 
     def add(self, name: str, uri: str, public: Key | None = None) -> Key:
         """Name a key that lives elsewhere; without a URI it signs on another machine only.
@@ -97,18 +104,19 @@ class Keyring:
         Where no public half is given it is asked for. The same key again changes nothing. Raises
         KeyRefused when another key is there.
         """
-        known = self._rows.get(name)
-        if known is None:
-            self._check_new(name)
+        _check_name(name)
         if public is None:
             uri, public = find_public(name, uri, self._ask)
+        known = self._rows.get(name)
         if known is not None:
             if (known.keyid, known.uri) != (public.keyid, uri):
                 raise KeyRefused(name=name, detail="there is a key of that name")
             return self.public(name)
         if uri:
             prove(name, uri, public, self._ask)
-        return self._add(name, public, uri)
+        with self._changing():
+            self._check_free(name)
+            return self._add(name, public, uri)
 
     def public_file(self, name: str) -> Path:
         """Where the public half of a key is that was made here."""
@@ -153,13 +161,22 @@ class Keyring:
 
     def forget(self, name: str) -> None:
         """Remove a key from this folder; what it signed stays signed."""
-        row = self._row(name)
-        del self._rows[name]
-        self._save()
-        if not row.uri:
-            with disk_errors(self.folder):
+        with self._changing(), disk_errors(self.folder):
+            row = self._row(name)
+            del self._rows[name]
+            self._save()
+            if not row.uri:
                 self._disk.remove(self._file(name))
                 self._disk.remove(self.public_file(name))
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Be the only one who changes the list, with what it holds by now."""
+        with disk_errors(self.folder):
+            self._disk.make_dir(self.folder, private=True)
+        with held_lock(self.folder / _LOCK_NAME, _LOCK_WAIT_S):
+            self.refresh()
+            yield
 
     def _private(self, name: str) -> object:
         with disk_errors(self._file(name)):
@@ -182,9 +199,7 @@ class Keyring:
         self._save()
         return self.public(name)
 
-    def _check_new(self, name: str) -> None:
-        if not _NAME.fullmatch(name):
-            raise KeyRefused(name=name, detail="a key's name is a-z, 0-9, _ . - (at most 64)")
+    def _check_free(self, name: str) -> None:
         if name in self._rows or self._file(name).exists():
             raise KeyRefused(name=name, detail="there is a key of that name")
 
@@ -212,8 +227,12 @@ class Keyring:
     def _save(self) -> None:
         data = msgspec.json.format(msgspec.json.encode(list(self._rows.values())))
         with disk_errors(self.folder):
-            self._disk.make_dir(self.folder, private=True)
             self._disk.write_file(self.folder / INDEX_NAME, data, private=True)
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise KeyRefused(name=name, detail="a key's name is a-z, 0-9, _ . - (at most 64)")
 
 
 def read_public(path: Path, name: str) -> Key:
