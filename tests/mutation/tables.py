@@ -107,8 +107,8 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     ("storage/locks.py", "held_lock", "time.sleep(_NAP_S)", "pass"): (
         "only processor time: it is asked again at once"
     ),
-    ("storage/locks.py", "held_lock", "time.monotonic() > end_s", "time.monotonic() >= end_s"): (
-        "the same but for one reading of a clock"
+    ("storage/locks.py", "held_lock", "time.monotonic() >= end_s", "time.monotonic() > end_s"): (
+        "the same but for one reading of a clock, where that is a fine one"
     ),
     (
         *("trust/chain.py", "Chain.find"),
