@@ -40,7 +40,7 @@ from bitstation.trust.roles import (
     release_pattern,
     requirement_path,
 )
-from bitstation.trust.signing import File, bins_of, signed_bytes
+from bitstation.trust.signing import File, bins_of, signed_bytes, signed_file
 
 EVERY_TOOL = ("*",)
 
@@ -104,19 +104,21 @@ def first_files(
     targets = Targets(expires=now + OFFLINE_LIFE, delegations=Delegations({}, roles={}))
     delegate(targets, roster.publisher, key, roster.tools)
     delegate_requirements(targets, [keyring.public(roster.online_key)])
-    signed = [
-        (TARGETS, signed_bytes(targets, owners)),
-        (roster.publisher, signed_bytes(bins_of(roster.publisher, [key], now), publisher)),
-        (REQUIREMENTS, signed_bytes(Targets(expires=now + OFFLINE_LIFE), [online])),
+    lists = [
+        signed_file(TARGETS, targets, owners),
+        signed_file(roster.publisher, bins_of(roster.publisher, [key], now), publisher),
+        signed_file(REQUIREMENTS, Targets(expires=now + OFFLINE_LIFE), [online]),
     ]
     snapshot = Snapshot(expires=now + life)
-    snapshot.meta = {f"{role}.json": MetaFile(1) for role, _data in signed}
+    snapshot.meta = {f"{file.role}.json": MetaFile(1) for file in lists}
     timestamp = Timestamp(expires=now + life)
     timestamp.unrecognized_fields[SIGNED_AT] = now.isoformat()
-    signed = [(ROOT, signed_bytes(root, owners)), *signed]
-    signed.append((SNAPSHOT, signed_bytes(snapshot, [online])))
-    files = [File(file_name(role, 1), data) for role, data in signed]
-    return [*files, File(file_name(TIMESTAMP), signed_bytes(timestamp, [online]))]
+    return [
+        signed_file(ROOT, root, owners),
+        *lists,
+        signed_file(SNAPSHOT, snapshot, [online]),
+        File(file_name(TIMESTAMP), signed_bytes(timestamp, [online])),
+    ]
 
 
 def delegate(targets: Targets, publisher: str, key: Key, tools: Sequence[str]) -> None:

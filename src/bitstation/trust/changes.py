@@ -22,7 +22,6 @@ from bitstation.trust.roles import (
     ROOT,
     TARGETS,
     TIMESTAMP,
-    file_name,
     publisher_fault,
 )
 from bitstation.trust.signing import (
@@ -31,7 +30,7 @@ from bitstation.trust.signing import (
     bins_of,
     next_version,
     publishers_of,
-    signed_bytes,
+    signed_file,
     tools_of,
 )
 
@@ -53,8 +52,7 @@ def change_root(
             detail = f"of {len(keyids)} owners {threshold} would have to sign: keep one in reserve"
             raise KeyRefused(name=role, detail=detail)
     owners = {*known.roles[ROOT].keyids, *root.roles[ROOT].keyids}
-    data = signed_bytes(root, [keyring.signer(name) for name in keyring.find(owners)])
-    files = [File(file_name(ROOT, root.version), data)]
+    files = [signed_file(ROOT, root, [keyring.signer(name) for name in keyring.find(owners)])]
     if any(root.roles[role].keyids != known.roles[role].keyids for role in (TARGETS, TIMESTAMP)):
         files.append(_signed_targets(chain, keyring, root, lambda _targets: None, now))
     return files
@@ -78,8 +76,7 @@ def _signed_targets(
     edit(targets)
     delegate_requirements(targets, [root.keys[name] for name in root.roles[TIMESTAMP].keyids])
     names = keyring.find(root.roles[TARGETS].keyids)
-    data = signed_bytes(targets, [keyring.signer(name) for name in names])
-    return File(file_name(TARGETS, targets.version), data)
+    return signed_file(TARGETS, targets, [keyring.signer(name) for name in names])
 
 
 def rekey_publisher(
@@ -94,10 +91,10 @@ def rekey_publisher(
     files = [change_publishers(chain, keyring, admit(publisher, key, tools), now)]
     own, before = bins_of(publisher, [key], now), chain.load(publisher, TARGETS)
     own.version = before.version + 1 if before else 1
-    files.append(File(file_name(publisher, own.version), signed_bytes(own, [signer])))
+    files.append(signed_file(publisher, own, [signer]))
     for role, held in bins_held(chain, publisher).items():
         fresh = next_version(held, now, OFFLINE_LIFE)
-        files.append(File(file_name(role, fresh.version), signed_bytes(fresh, [signer])))
+        files.append(signed_file(role, fresh, [signer]))
     return files
 
 
@@ -144,8 +141,7 @@ def admit_publisher(
         detail = "there is, or was, a publisher of that name: rotate his key, or take another name"
         raise KeyRefused(name=publisher, detail=detail)
     signers = [keyring.signer(name) for name in keyring.find([key.keyid])]
-    own = signed_bytes(bins_of(publisher, [key], now), signers)
-    return [*files, File(file_name(publisher, 1), own)]
+    return [*files, signed_file(publisher, bins_of(publisher, [key], now), signers)]
 
 
 def dismiss(publisher: str) -> Callable[[Targets], None]:

@@ -59,6 +59,7 @@ class Draft(msgspec.Struct, frozen=True):
 
     def check(self, now: datetime | None = None) -> None:
         """Raise for what no owner should sign ``now``; ``trust/plain.py`` says most of it."""
+        now = now or utc_now()
         for file in (*self.before, *self.files):
             file.check_name()
         self._check_before()
@@ -73,7 +74,7 @@ class Draft(msgspec.Struct, frozen=True):
                     raise _refused(file.role, f"version {file.version} does not follow {known}")
                 if metadata.signed.version != file.version:
                     raise _refused(file.role, f"its version is not {file.version}")
-            _check_life(file.role, metadata.signed.expires, now or utc_now())
+            _check_life(file.role, metadata.signed.expires, now)
             _check_plain(file.role, metadata, list(self._may_sign(file.role).values()))
             self._check_signatures(file.role, metadata)
         root, targets = self.then()

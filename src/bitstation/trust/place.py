@@ -48,7 +48,6 @@ from bitstation.trust.signing import (
     seal,
     sign_release,
     sign_requirement,
-    sign_requirements,
 )
 from bitstation.trust.walk import newest_root
 
@@ -263,7 +262,7 @@ class Place:
         root, now = [chain.root, *coming][-1], self._clock()
         signer = self.keyring.signer(self._online(root))
         if any(file.role == TARGETS for file in files) and not may_require(chain.targets, root):
-            files = [*files, sign_requirements(chain, signer, now)]
+            files = [*files, sign_requirement(chain, signer, None, now)]
         sealed = seal(chain, files, signer, self._life, now)
         check_next(chain, self.first_root(), self.read, sealed, paths)
         self._write(sealed)

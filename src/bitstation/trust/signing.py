@@ -116,7 +116,7 @@ def sign_release(
     role = bins.get_role_for_target(path)
     targets = _next_targets(chain.load(role, publisher), now)
     targets.targets[path] = TargetFile.from_data(path, release.manifest, ["sha256"])
-    return File(file_name(role, targets.version), signed_bytes(targets, signers))
+    return signed_file(role, targets, signers)
 
 
 def is_signed(chain: Chain, release: ReleaseName) -> bool:
@@ -132,9 +132,18 @@ def is_signed(chain: Chain, release: ReleaseName) -> bool:
     return True
 
 
-def sign_requirement(chain: Chain, signer: Signer, required: Requirement, now: datetime) -> File:
-    """What HQ requires of a tool, channel by channel, signed with its online key."""
+def sign_requirement(
+    chain: Chain, signer: Signer, required: Requirement | None, now: datetime
+) -> File:
+    """What HQ requires, signed with its online key; None: as it is, for that key is another now."""
     targets = _next_targets(chain.load(REQUIREMENTS, TARGETS), now)
+    if required is not None:
+        _require(targets, required)
+    return signed_file(REQUIREMENTS, targets, [signer])
+
+
+def _require(targets: Targets, required: Requirement) -> None:
+    """Put what HQ requires of a tool in, channel by channel."""
     path = requirement_path(required.tool_id)
     known = targets.targets.get(path)
     said = dict(known.custom) if known and isinstance(known.custom, dict) else {}
@@ -142,13 +151,6 @@ def sign_requirement(chain: Chain, signer: Signer, required: Requirement, now: d
     target = TargetFile.from_data(path, b"", ["sha256"])
     target.unrecognized_fields["custom"] = said
     targets.targets[path] = target
-    return File(file_name(REQUIREMENTS, targets.version), signed_bytes(targets, [signer]))
-
-
-def sign_requirements(chain: Chain, signer: Signer, now: datetime) -> File:
-    """What HQ requires as it is, signed anew: its online key is another from now on."""
-    targets = _next_targets(chain.load(REQUIREMENTS, TARGETS), now)
-    return File(file_name(REQUIREMENTS, targets.version), signed_bytes(targets, [signer]))
 
 
 def seal(
@@ -166,7 +168,7 @@ def seal(
     timestamp = next_version(chain.timestamp, now, life)
     timestamp.snapshot_meta = MetaFile(snapshot.version)
     timestamp.unrecognized_fields[SIGNED_AT] = now.isoformat(timespec="seconds")
-    files.append(File(file_name(SNAPSHOT, snapshot.version), signed_bytes(snapshot, [signer])))
+    files.append(signed_file(SNAPSHOT, snapshot, [signer]))
     files.append(File(file_name(TIMESTAMP), signed_bytes(timestamp, [signer])))
     return files
 
@@ -292,6 +294,11 @@ def bins_of(publisher: str, keys: Iterable[Key], now: datetime) -> Targets:
     bins = SuccinctRoles(list(known), 1, BIN_BITS, publisher)
     delegations = Delegations(known, succinct_roles=bins)
     return Targets(expires=now.replace(microsecond=0) + OFFLINE_LIFE, delegations=delegations)
+
+
+def signed_file(role: str, signed: Signed, signers: Iterable[Signer]) -> File:
+    """Metadata of a role under the name of their version, as ``signed_bytes``; no timestamp's."""
+    return File(file_name(role, signed.version), signed_bytes(signed, signers))
 
 
 def signed_bytes(signed: Signed, signers: Iterable[Signer]) -> bytes:

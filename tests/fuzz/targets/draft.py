@@ -10,7 +10,7 @@ from bitstation.core.mirror import is_metadata_name
 from bitstation.errors import SignatureRefused
 from bitstation.trust.draft import Draft
 from bitstation.trust.signing import File
-from tests.fuzz.signed_place import FIRST, NEXT, check_words, resigned
+from tests.fuzz.signed_place import FIRST, NEXT, NOW, check_words, resigned
 
 
 def check(data: bytes) -> bool:
@@ -28,7 +28,7 @@ def check(data: bytes) -> bool:
 
 def _taken(draft: Draft) -> bool:
     try:
-        draft.check()
+        draft.check(NOW)
     except SignatureRefused as error:
         check_words(error)
         return False
